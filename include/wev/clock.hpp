@@ -1,0 +1,51 @@
+// clock.hpp: points and spans of time on a loop's clock.
+//
+// An Instant counts nanoseconds on the monotonic clock of the loop's backend.
+// Its zero is whatever that clock started at (on some hosts the start of the
+// program), so Instants of different backends are not comparable.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+namespace wev {
+
+using Duration = std::chrono::nanoseconds;
+
+struct LoopClock {
+  using duration = Duration;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<LoopClock>;
+  static constexpr bool is_steady = true;
+};
+
+using Instant = LoopClock::time_point;
+
+/// A deadline that never passes.
+inline constexpr Instant never = Instant::max();
+
+/// Any duration as nanoseconds: beyond the range it becomes the nearest
+/// representable one instead of overflowing; not-a-number becomes zero.
+template <class Rep, class Period>
+constexpr Duration saturate(std::chrono::duration<Rep, Period> d) noexcept {
+  // In long double the comparison is exact enough for the ends of the range,
+  // and the cast below stays inside it.
+  using Wide = std::chrono::duration<long double, std::nano>;
+  const long double ns = Wide(d).count();
+  if (ns != ns) return Duration::zero();
+  if (ns >= 9.2233720368547758e18L) return Duration::max();
+  if (ns <= -9.2233720368547758e18L) return Duration::min();
+  return std::chrono::duration_cast<Duration>(d);
+}
+constexpr Duration saturate(Duration d) noexcept { return d; }
+
+/// `from + d`, never before `from`, and `never` where that would overflow.
+constexpr Instant after(Instant from, Duration d) noexcept {
+  if (d <= Duration::zero()) return from;
+  if (from.time_since_epoch() > Duration::max() - d) return never;
+  return from + d;
+}
+
+}  // namespace wev

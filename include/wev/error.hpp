@@ -1,0 +1,86 @@
+// error.hpp: why an operation failed, in four bytes.
+//
+// An Error is a code in a domain. The system's codes are held as std::errc, so
+// that a program can compare them on every platform:
+//
+//   if (result.error() == std::errc::connection_reset) ...
+//
+// A system's code that std::errc does not know keeps its number in
+// Domain::native. Conversion to std::error_code is in error_code.hpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <system_error>
+
+namespace wev {
+
+enum class Domain : std::uint8_t {
+  system,  ///< the code is a std::errc
+  native,  ///< the code is the operating system's or WASI host's own number
+  wev,     ///< the code is an Errc
+};
+
+/// What the loop itself has to say.
+enum class Errc : std::uint16_t {
+  operation_canceled = 1,  ///< cancel(), drain(), or its descriptor was closed
+  timed_out,               ///< the deadline in the completion passed
+  too_late,                ///< a cancel found its target finished, or dead
+  nested_run,              ///< run(), tick() or drain() from inside a callback
+  deadlock,                ///< nothing in flight can ever end, see Loop::run
+};
+
+class Error {
+ public:
+  constexpr Error(std::errc code) noexcept  // NOLINT(google-explicit-constructor)
+      : code_(static_cast<std::uint16_t>(code)), domain_(Domain::system) {}
+  constexpr Error(Errc code) noexcept  // NOLINT(google-explicit-constructor)
+      : code_(static_cast<std::uint16_t>(code)), domain_(Domain::wev) {}
+  static constexpr Error native(std::uint16_t code) noexcept {
+    return Error(code, Domain::native);
+  }
+
+  [[nodiscard]] constexpr Domain domain() const noexcept { return domain_; }
+  [[nodiscard]] constexpr std::uint16_t code() const noexcept { return code_; }
+
+  /// Equal in domain and code: tells a deadline of ours (Errc::timed_out) from
+  /// the kernel's own (std::errc::timed_out).
+  friend constexpr bool operator==(Error, Error) noexcept = default;
+  friend constexpr bool operator==(Error error, Errc code) noexcept { return error == Error(code); }
+
+  /// Equal in meaning: both of those two are std::errc::timed_out.
+  friend constexpr bool operator==(Error error, std::errc code) noexcept {
+    return error.meaning() == code;
+  }
+
+  /// The nearest std::errc; std::errc{} for a native code.
+  [[nodiscard]] constexpr std::errc meaning() const noexcept {
+    switch (domain_) {
+      case Domain::system: return static_cast<std::errc>(code_);
+      case Domain::native: return std::errc{};
+      case Domain::wev: break;
+    }
+    switch (static_cast<Errc>(code_)) {
+      case Errc::operation_canceled: return std::errc::operation_canceled;
+      case Errc::timed_out: return std::errc::timed_out;
+      case Errc::too_late: return std::errc::operation_not_permitted;
+      case Errc::nested_run: return std::errc::operation_in_progress;
+      case Errc::deadlock: return std::errc::resource_deadlock_would_occur;
+    }
+    return std::errc{};
+  }
+
+ private:
+  constexpr Error(std::uint16_t code, Domain domain) noexcept : code_(code), domain_(domain) {}
+
+  std::uint16_t code_;
+  Domain domain_;
+};
+static_assert(sizeof(Error) == 4);
+
+/// How an operation ended: a count (bytes, periods, a new descriptor; each
+/// operation says which) or why it failed.
+using Result = std::expected<std::size_t, Error>;
+
+}  // namespace wev

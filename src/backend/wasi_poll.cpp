@@ -1,0 +1,318 @@
+#include "backend/wasi_poll.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "readiness.hpp"
+#include "sys/wasi.hpp"
+#include "sys/wasi_error.hpp"
+
+namespace wev {
+
+using namespace std::chrono_literals;
+using namespace sys::wasi;
+
+namespace {
+
+// Sleeping longer than this in one call gains nothing, and some hosts keep the
+// timeout in 32 bits of milliseconds.
+constexpr Duration longest = 1h;
+// Where the host may not return although something is ready.
+constexpr Duration longest_unsure = 16ms;
+// Where a descriptor blocks, a pipe that is writable takes this much (PIPE_BUF).
+constexpr std::size_t blocking_write_size = 4096;
+
+bool waits_for_nothing(OperationKind kind) {
+  return kind == OperationKind::pread || kind == OperationKind::pwrite ||
+         kind == OperationKind::fsync || kind == OperationKind::shutdown;
+}
+
+bool needs_socket(OperationKind kind) {
+  return kind == OperationKind::recv || kind == OperationKind::send ||
+         kind == OperationKind::accept || kind == OperationKind::shutdown;
+}
+
+bool moves_bytes(OperationKind kind) {
+  return kind == OperationKind::read || kind == OperationKind::write ||
+         kind == OperationKind::recv || kind == OperationKind::send;
+}
+
+// Hosts disagree on how they say that a descriptor cannot be polled.
+bool means_unpollable(Errno error) {
+  return error == errno_perm || error == errno_notsup || error == errno_inval ||
+         error == errno_notcapable || error == errno_nosys;
+}
+
+}  // namespace
+
+Instant WasiPoll::now() const {
+  Timestamp time = 0;
+  wev_wasi_clock_time_get(clock_monotonic, 1, &time);
+  return Instant(Duration(static_cast<Duration::rep>(time)));
+}
+
+// Starting ---------------------------------------------------------------------
+
+std::optional<Result> WasiPoll::start(Completion& completion) {
+  const Operation& operation = completion.operation();
+  Descriptor& descriptor = completion.descriptor();
+  if (operation.kind() == OperationKind::close) return operation.type->perform(operation);
+  if (auto classified = classify(descriptor); !classified) {
+    return std::unexpected(classified.error());
+  }
+  // A host may trap or crash on sock_* calls (jco, Node), and fail a whole
+  // poll_oneoff for the wrong direction of stdio (Wasmtime, jco).
+  if (needs_socket(operation.kind()) && (descriptor.backend_flags & may_be_socket) == 0) {
+    return std::unexpected(std::errc::not_a_socket);
+  }
+  const bool in = operation.type->direction == Direction::in;
+  if (in ? descriptor.fd == 1 || descriptor.fd == 2 : descriptor.fd == 0) {
+    if (!waits_for_nothing(operation.kind()) && (descriptor.backend_flags & always_ready) == 0) {
+      return std::unexpected(std::errc::bad_file_descriptor);
+    }
+  }
+  // A read of no bytes blocks or fails on some hosts.
+  if (moves_bytes(operation.kind()) && operation.io.size == 0) return 0;
+  if (waits_for_nothing(operation.kind())) return operation.type->perform(operation);
+
+  if (auto result = try_now(completion)) return result;
+  patience_ = shortest;
+  const bool park = refuses_to_poll(completion) || subscribed_both_ways(completion);
+  const bool added = park ? set_.park(completion) : set_.subscribe(completion);
+  if (!added) return std::unexpected(std::errc::not_enough_memory);
+  return std::nullopt;
+}
+
+// Asks the host once what a descriptor is. A bad one must never reach
+// poll_oneoff: Node crashes, wazero and WasmEdge sleep for ever, Wasmtime and
+// jco fail the whole call.
+std::expected<void, Error> WasiPoll::classify(Descriptor& descriptor) {
+  if ((descriptor.backend_flags & known) != 0) return {};
+  Fdstat stat{};
+  const Errno error = to_errno(wev_wasi_fd_fdstat_get(descriptor.fd, &stat));
+  if (error != errno_success) return std::unexpected(to_error(error));
+  std::uint32_t flags = known;
+  const std::uint8_t type = stat.filetype;
+  if (type == filetype_regular_file || type == filetype_directory) {
+    flags |= always_ready;
+  } else {
+    const auto wanted = (stat.flags & fdflags_append) | fdflags_nonblock;
+    if (to_errno(wev_wasi_fd_fdstat_set_flags(descriptor.fd, wanted)) == errno_success) {
+      flags |= nonblocking;
+    }
+    // Node calls every pipe a socket and crashes on sock_* calls; its flags are
+    // the system's own bits instead of WASI's.
+    const bool socket_type = type == filetype_unknown || type == filetype_socket_stream ||
+                             type == filetype_socket_dgram;
+    if (socket_type && descriptor.fd > 2 && stat.flags <= fdflags_all) flags |= may_be_socket;
+  }
+  descriptor.backend_flags = flags;
+  return {};
+}
+
+bool WasiPoll::refuses_to_poll(const Completion& completion) {
+  const bool in = completion.operation().type->direction == Direction::in;
+  return (completion.descriptor().backend_flags & (in ? unpollable_in : unpollable_out)) != 0;
+}
+
+// Whether carrying it out does not block the program, or that cannot be helped.
+bool WasiPoll::can_try(const Completion& completion) {
+  return (completion.descriptor().backend_flags & (always_ready | nonblocking)) != 0 ||
+         refuses_to_poll(completion);
+}
+
+std::optional<Result> WasiPoll::try_now(const Completion& completion) {
+  if (completion.operation().kind() == OperationKind::poll) {
+    const bool ready = (completion.descriptor().backend_flags & always_ready) != 0 ||
+                       refuses_to_poll(completion);
+    if (!ready) return std::nullopt;
+    return readiness_of(completion.operation());
+  }
+  if (!can_try(completion)) return std::nullopt;
+  return carry_out(completion);
+}
+
+std::optional<Result> WasiPoll::carry_out(const Completion& completion) {
+  Operation operation = completion.operation();
+  if (operation.kind() == OperationKind::poll) return readiness_of(operation);
+  const bool blocks =
+      (completion.descriptor().backend_flags & (always_ready | nonblocking)) == 0;
+  if (operation.kind() == OperationKind::write && blocks) {
+    operation.io.size = std::min(operation.io.size, blocking_write_size);
+  }
+  return attempt(operation);
+}
+
+// Node ignores the second subscription of a descriptor, others fail the call.
+bool WasiPoll::subscribed_both_ways(const Completion& completion) const {
+  const bool in = completion.operation().type->direction == Direction::in;
+  const auto& other = completion.descriptor().queue(in ? Direction::out : Direction::in);
+  return !other.empty() && PollSet::contains(other.front()) && !PollSet::is_parked(other.front());
+}
+
+bool WasiPoll::cancel(Completion& completion) {
+  set_.remove(completion);
+  return true;
+}
+
+// Waiting ----------------------------------------------------------------------
+
+std::expected<void, Error> WasiPoll::wait(Instant deadline, CompletionQueue& done) {
+  if (woken_.exchange(false, std::memory_order_acq_rel)) return {};
+  try_parked(done);
+  const Instant at = now();
+  if (deadline <= at) {
+    const auto left = look(done);
+    if (!left || !done.empty()) return {};
+    return poll(*left, false, done);
+  }
+  if (!done.empty()) return {};
+  const bool unlimited = deadline == never && set_.size() + set_.parked_size() == 0;
+  if (unlimited && !has_threads()) return std::unexpected(Errc::deadlock);
+  return poll(timeout_until(deadline, at), deadline == never, done);
+}
+
+void WasiPoll::finish(Completion& completion, Result result, CompletionQueue& done) {
+  patience_ = shortest;
+  set_.remove(completion);
+  done.push(completion, result);
+}
+
+void WasiPoll::try_parked(CompletionQueue& done) {
+  for (std::size_t i = set_.parked_size(); i-- > 0;) {
+    Completion& completion = set_.parked(i);
+    if (const auto result = try_now(completion)) {
+      finish(completion, *result, done);
+    } else if (!refuses_to_poll(completion)) {
+      // Takes turns with the other direction, or has it for itself by now.
+      const bool in = completion.operation().type->direction == Direction::in;
+      auto& other = completion.descriptor().queue(in ? Direction::out : Direction::in);
+      if (subscribed_both_ways(completion)) set_.park_subscribed(other.front());
+      set_.subscribe_parked(completion);
+    }
+  }
+}
+
+// Tries all that can be tried. If something is left to poll for, how long that
+// should take at most: Node, where all but polls can be tried, never reports a
+// descriptor beside a clock that is due.
+std::optional<Duration> WasiPoll::look(CompletionQueue& done) {
+  std::optional<Duration> left;
+  for (std::size_t i = set_.size(); i-- > 0;) {
+    Completion& completion = set_[i];
+    if (const auto result = try_now(completion)) {
+      finish(completion, *result, done);
+    } else if (completion.operation().kind() == OperationKind::poll) {
+      left = shortest;
+    } else if (!can_try(completion) && !left) {
+      left = Duration::zero();
+    }
+  }
+  return left;
+}
+
+// How long one call may sleep. It starts short and doubles while nothing
+// happens: a host that refuses a descriptor says so only after the timeout
+// (WasmEdge), and one that returns only when all descriptors are ready (Node)
+// has to be asked again and again, until it is seen to do better.
+Duration WasiPoll::timeout_until(Instant deadline, Instant now) const {
+  Duration limit = longest;
+  if (set_.size() > 0 || set_.parked_size() > 0 || has_threads()) limit = std::min(limit, patience_);
+  const bool unsure = set_.parked_size() > 0 || has_threads() ||
+                      (set_.size() > 1 && !returns_for_any_) || one_per_call_;
+  if (unsure) limit = std::min(limit, longest_unsure);
+  return deadline == never ? limit : std::min(limit, deadline - now);
+}
+
+std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited,
+                                          CompletionQueue& done) {
+  // Whole milliseconds, rounded up: hosts that truncate would wake early, and
+  // the loop would turn until the rest had passed.
+  const Duration rounded = std::chrono::ceil<std::chrono::milliseconds>(timeout);
+  patience_ = std::min(longest, patience_ * 2);
+  if (one_per_call_ && set_.size() > 0) {
+    poll_one(next_alone_++ % set_.size(), rounded, done);
+    return {};
+  }
+  const std::size_t count = set_.size() + 1;
+  const Subscription* subscriptions =
+      set_.subscriptions(static_cast<Timestamp>(rounded.count()));
+  if (subscriptions == nullptr) return std::unexpected(std::errc::not_enough_memory);
+  Size events = 0;  // some hosts never write it
+  const Instant before = now();
+  const Errno error =
+      to_errno(wev_wasi_poll_oneoff(subscriptions, set_.events(), count, &events));
+  if (error == errno_intr) return {};
+  if (error != errno_success) return isolate(error, unlimited, done);
+  const std::size_t taken = std::min<std::size_t>(events, count);
+  const bool early = rounded >= 4ms && (now() - before) * 2 < rounded;
+  if (early && set_.size() > 1 && taken > 0 && taken < set_.size()) returns_for_any_ = true;
+  take_events(taken, done);
+  return {};
+}
+
+void WasiPoll::take_events(std::size_t count, CompletionQueue& done) {
+  // Owners first, all of them: taking one changes the set they are looked up in.
+  Event* events = set_.events();
+  for (std::size_t i = 0; i < count; ++i) {
+    events[i].userdata = reinterpret_cast<std::uintptr_t>(set_.owner(events[i]));
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    auto* owner = reinterpret_cast<Completion*>(static_cast<std::uintptr_t>(events[i].userdata));
+    // Not there any more: the host reported it twice.
+    if (owner != nullptr && PollSet::contains(*owner)) take_event(*owner, events[i].error, done);
+  }
+}
+
+// A readiness is believed only in so far as the operation is carried out now,
+// once; if it would block after all, it stays subscribed.
+void WasiPoll::take_event(Completion& completion, Errno error, CompletionQueue& done) {
+  if (error != errno_success && !means_unpollable(error)) {
+    return finish(completion, std::unexpected(to_error(error)), done);
+  }
+  if (error != errno_success) {
+    const bool in = completion.operation().type->direction == Direction::in;
+    completion.descriptor().backend_flags |= in ? unpollable_in : unpollable_out;
+    if (!PollSet::is_parked(completion)) set_.park_subscribed(completion);
+  }
+  if (const auto result = carry_out(completion)) finish(completion, *result, done);
+}
+
+// The host failed the whole call. Each descriptor is asked for alone, so that
+// only the culprit pays.
+std::expected<void, Error> WasiPoll::isolate(Errno error, bool unlimited, CompletionQueue& done) {
+  if (set_.size() == 0) {
+    // The clock alone does not work. Up to a deadline the loop can still turn.
+    if (unlimited) return std::unexpected(to_error(error));
+    return {};
+  }
+  bool found = false;
+  for (std::size_t i = set_.size(); i-- > 0;) {
+    found = poll_one(i, shortest, done) != errno_success || found;
+  }
+  one_per_call_ = one_per_call_ || !found;
+  return {};
+}
+
+Errno WasiPoll::poll_one(std::size_t i, Duration timeout, CompletionQueue& done) {
+  const std::array subscriptions{
+      PollSet::clock_subscription(static_cast<Timestamp>(timeout.count())), set_.subscription(i)};
+  std::array<Event, 2> events{};
+  Completion& completion = set_[i];
+  Size count = 0;
+  const Errno error = to_errno(
+      wev_wasi_poll_oneoff(subscriptions.data(), events.data(), subscriptions.size(), &count));
+  if (error == errno_intr) return errno_success;
+  if (error != errno_success) {
+    take_event(completion, error, done);
+    return error;
+  }
+  for (std::size_t k = 0; k < std::min<std::size_t>(count, events.size()); ++k) {
+    if (set_.owner(events[k]) != &completion) continue;
+    take_event(completion, events[k].error, done);
+    break;
+  }
+  return errno_success;
+}
+
+}  // namespace wev

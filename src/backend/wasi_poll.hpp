@@ -1,0 +1,62 @@
+// wasi_poll.hpp: the loop on WASI 0.1's poll_oneoff.
+//
+// Hosts differ in nearly everything that poll_oneoff does. What follows from
+// that is in DESIGN.md ("poll_oneoff on real hosts"); in one sentence: what the
+// host says is a hint, the clock and the operation itself tell the truth.
+#pragma once
+
+#include <atomic>
+
+#include "backend/poll_set.hpp"
+#include "wev/backend.hpp"
+
+namespace wev {
+
+class WasiPoll final : public Backend {
+ public:
+  std::optional<Result> start(Completion& completion) override;
+  bool cancel(Completion& completion) override;
+  std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
+  void wake() noexcept override { woken_.store(true, std::memory_order_release); }
+  [[nodiscard]] Instant now() const override;
+
+ private:
+  // What was found out about a descriptor, in Descriptor::backend_flags.
+  enum : std::uint32_t {
+    known = 1,           // the rest was found out
+    nonblocking = 2,     // the host accepted the flag
+    always_ready = 4,    // a file or directory: carry out, do not poll
+    may_be_socket = 8,   // sock_* calls are safe
+    unpollable_in = 16,  // the host refused to poll it for reading
+    unpollable_out = 32,
+  };
+
+  static std::expected<void, Error> classify(Descriptor& descriptor);
+  static bool refuses_to_poll(const Completion& completion);
+  static bool can_try(const Completion& completion);
+  static std::optional<Result> try_now(const Completion& completion);
+  static std::optional<Result> carry_out(const Completion& completion);
+  [[nodiscard]] bool subscribed_both_ways(const Completion& completion) const;
+
+  void finish(Completion& completion, Result result, CompletionQueue& done);
+  void try_parked(CompletionQueue& done);
+  std::optional<Duration> look(CompletionQueue& done);
+  [[nodiscard]] Duration timeout_until(Instant deadline, Instant now) const;
+  std::expected<void, Error> poll(Duration timeout, bool unlimited, CompletionQueue& done);
+  std::uint16_t poll_one(std::size_t i, Duration timeout, CompletionQueue& done);
+  std::expected<void, Error> isolate(std::uint16_t error, bool unlimited, CompletionQueue& done);
+  void take_events(std::size_t count, CompletionQueue& done);
+  void take_event(Completion& completion, std::uint16_t error, CompletionQueue& done);
+
+  PollSet set_;
+  // Timeouts start here and double while nothing happens, see timeout_until().
+  Duration patience_ = shortest;
+  bool returns_for_any_ = false;  // the host was seen to return when one of many was ready
+  bool one_per_call_ = false;     // it fails calls with several that it takes alone
+  std::size_t next_alone_ = 0;
+  std::atomic<bool> woken_{false};
+
+  static constexpr Duration shortest = std::chrono::milliseconds(1);
+};
+
+}  // namespace wev

@@ -1,0 +1,29 @@
+// system.hpp: what a system must define, in one place.
+//
+// One implementation is linked: wasi_system.cpp or linux_system.cpp. Together
+// with the ABI header beside it, it is the only reader of native error codes.
+#pragma once
+
+#include <cstddef>
+
+#include "wev/error.hpp"
+#include "wev/operation.hpp"
+
+namespace wev::sys {
+
+/// Carry out an operation now, for OperationType::perform.
+Result read(const Operation& operation) noexcept;
+Result pread(const Operation& operation) noexcept;
+Result write(const Operation& operation) noexcept;
+Result pwrite(const Operation& operation) noexcept;
+Result recv(const Operation& operation) noexcept;
+Result send(const Operation& operation) noexcept;
+Result accept(const Operation& operation) noexcept;
+Result shutdown(const Operation& operation) noexcept;
+Result fsync(const Operation& operation) noexcept;
+Result close(const Operation& operation) noexcept;
+
+/// Writes a last line to stderr, as well as that goes.
+void write_to_stderr(const char* text, std::size_t size) noexcept;
+
+}  // namespace wev::sys

@@ -1,0 +1,79 @@
+// system.hpp over WASI 0.1.
+#include "sys/system.hpp"
+#include "sys/wasi.hpp"
+#include "sys/wasi_error.hpp"
+
+namespace wev::sys {
+
+using namespace wasi;
+
+Result read(const Operation& operation) noexcept {
+  const Iovec iovec{operation.io.data, operation.io.size};
+  Size size = 0;
+  return to_result(wev_wasi_fd_read(operation.io.fd, &iovec, 1, &size), size);
+}
+
+Result pread(const Operation& operation) noexcept {
+  const Iovec iovec{operation.io.data, operation.io.size};
+  Size size = 0;
+  return to_result(wev_wasi_fd_pread(operation.io.fd, &iovec, 1, operation.io.offset, &size),
+                   size);
+}
+
+Result write(const Operation& operation) noexcept {
+  const Iovec iovec{operation.io.data, operation.io.size};
+  Size size = 0;
+  return to_result(wev_wasi_fd_write(operation.io.fd, &iovec, 1, &size), size);
+}
+
+Result pwrite(const Operation& operation) noexcept {
+  const Iovec iovec{operation.io.data, operation.io.size};
+  Size size = 0;
+  return to_result(wev_wasi_fd_pwrite(operation.io.fd, &iovec, 1, operation.io.offset, &size),
+                   size);
+}
+
+Result recv(const Operation& operation) noexcept {
+  const Iovec iovec{operation.io.data, operation.io.size};
+  Size size = 0;
+  std::uint16_t out_flags = 0;
+  return to_result(wev_wasi_sock_recv(operation.io.fd, &iovec, 1,
+                                      static_cast<std::int32_t>(operation.io.flags), &size,
+                                      &out_flags),
+                   size);
+}
+
+Result send(const Operation& operation) noexcept {
+  const Iovec iovec{operation.io.data, operation.io.size};
+  Size size = 0;
+  return to_result(wev_wasi_sock_send(operation.io.fd, &iovec, 1, 0, &size), size);
+}
+
+Result accept(const Operation& operation) noexcept {
+  Fd connection = -1;
+  const Result result =
+      to_result(wev_wasi_sock_accept(operation.io.fd, fdflags_nonblock, &connection));
+  if (!result) return result;
+  return static_cast<Size>(connection);
+}
+
+Result shutdown(const Operation& operation) noexcept {
+  return to_result(
+      wev_wasi_sock_shutdown(operation.io.fd, static_cast<std::int32_t>(operation.io.flags)));
+}
+
+Result fsync(const Operation& operation) noexcept {
+  return to_result(wev_wasi_fd_sync(operation.io.fd));
+}
+
+Result close(const Operation& operation) noexcept {
+  return to_result(wev_wasi_fd_close(operation.io.fd));
+}
+
+void write_to_stderr(const char* text, std::size_t size) noexcept {
+  const Iovec iovec{const_cast<char*>(text), size};
+  Size written = 0;
+  wev_wasi_fd_write(2, &iovec, 1, &written);
+}
+
+}  // namespace wev::sys
