@@ -50,6 +50,7 @@ class Array {
   }
 
   void pop_back() noexcept { --size_; }
+  void clear() noexcept { size_ = 0; }
 
  private:
   static constexpr std::size_t first_capacity = 8;

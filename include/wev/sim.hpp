@@ -24,8 +24,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "wev/array.hpp"
 #include "wev/backend.hpp"
 
 namespace wev {
@@ -62,10 +62,14 @@ class Sim final : public Backend {
 
   // The world outside the loop --------------------------------------------------
 
-  /// At once and without blocking, whole where there is room.
-  Result read(int fd, std::span<std::byte> buffer);
-  Result write(int fd, std::string_view text);
-  Result close(int fd);
+  /// Carries out any operation on a descriptor at once, as another process
+  /// would: what would block is resource_unavailable_try_again.
+  Result perform(const Operation& operation);
+  Result read(int fd, std::span<std::byte> buffer) { return perform(op::read(fd, buffer)); }
+  Result write(int fd, std::string_view text) {
+    return perform(op::write(fd, std::as_bytes(std::span(text))));
+  }
+  Result close(int fd) { return perform(op::close(fd)); }
   /// REQUIRES: `fd` is an open file.
   [[nodiscard]] std::string contents(int fd) const;
   [[nodiscard]] std::size_t open_descriptors() const;
@@ -101,8 +105,8 @@ class Sim final : public Backend {
   std::unique_ptr<Random> random_;
   std::unique_ptr<World> world_;
   Instant now_{std::chrono::seconds(1)};
-  std::vector<Flight> flights_;  // backend_slot is the index + 1
-  std::vector<Completion*> ending_;
+  Array<Flight> flights_;      // backend_slot is the index + 1
+  Array<Completion*> ending_;  // end_some()'s; has room for all flights
   std::atomic<bool> woken_{false};
 };
 

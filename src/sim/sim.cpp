@@ -45,22 +45,7 @@ int Sim::file(std::string_view contents) { return world_->file(contents); }
 int Sim::listen() { return world_->listen(); }
 int Sim::connect(int listener) { return world_->connect(listener, options_.capacity); }
 
-Result Sim::read(int fd, std::span<std::byte> buffer) {
-  return world_->perform(op::read(fd, buffer));
-}
-
-Result Sim::write(int fd, std::string_view text) {
-  auto left = std::as_bytes(std::span(text));
-  while (!left.empty()) {
-    const Result written = world_->perform(op::write(fd, left));
-    if (!written && !(would_block(written) && left.size() < text.size())) return written;
-    if (!written) break;
-    left = left.subspan(*written);
-  }
-  return text.size() - left.size();
-}
-
-Result Sim::close(int fd) { return world_->perform(op::close(fd)); }
+Result Sim::perform(const Operation& operation) { return world_->perform(operation); }
 std::string Sim::contents(int fd) const { return world_->contents(fd); }
 std::size_t Sim::open_descriptors() const { return world_->open_descriptors(); }
 void Sim::fail_next(int fd, Error error) { world_->fail_next(fd, error); }
@@ -79,7 +64,10 @@ std::optional<Result> Sim::start(Completion& completion) {
   if (options_.moody && random_->one_in(2)) {
     latency = std::chrono::microseconds(random_->below(200));
   }
-  flights_.push_back({&completion, now_ + latency, false});
+  if (!ending_.reserve(flights_.size() + 1) ||
+      !flights_.push_back({&completion, now_ + latency, false})) {
+    return std::unexpected(std::errc::not_enough_memory);
+  }
   completion.backend_slot = static_cast<std::uint32_t>(flights_.size());
   return std::nullopt;
 }
@@ -123,17 +111,21 @@ Result Sim::outcome(const Flight& flight) {
 // Ends what can end by now, in any order; not all of it, in some moods.
 bool Sim::end_some(CompletionQueue& done) {
   ending_.clear();
-  for (const Flight& flight : flights_) {
-    if (flight.earliest <= now_ && can_end(flight)) ending_.push_back(flight.completion);
+  for (std::size_t i = 0; i < flights_.size(); ++i) {
+    const Flight& flight = flights_[i];
+    if (flight.earliest > now_ || !can_end(flight)) continue;
+    (void)ending_.push_back(flight.completion);  // reserved by start()
   }
-  if (options_.moody) {
-    for (std::size_t i = ending_.size(); i > 1; --i) {
+  std::size_t count = ending_.size();
+  if (options_.moody && count > 0) {
+    for (std::size_t i = count; i > 1; --i) {
       std::swap(ending_[i - 1], ending_[random_->below(i)]);
     }
-    if (!ending_.empty()) ending_.resize(1 + random_->below(ending_.size()));
+    count = 1 + random_->below(count);
   }
   bool ended = false;
-  for (Completion* completion : ending_) {
+  for (std::size_t i = 0; i < count; ++i) {
+    Completion* completion = ending_[i];
     const Flight flight = flights_[completion->backend_slot - 1];
     // One of the others may have taken what this one was ready for.
     const Result result = outcome(flight);
@@ -151,7 +143,8 @@ std::expected<void, Error> Sim::wait(Instant deadline, CompletionQueue& done) {
     if (end_some(done) || deadline <= now_) return {};
     if (options_.moody && random_->one_in(8)) return {};
     Instant next = deadline;
-    for (const Flight& flight : flights_) {
+    for (std::size_t i = 0; i < flights_.size(); ++i) {
+      const Flight& flight = flights_[i];
       if (can_end(flight)) next = std::min(next, std::max(flight.earliest, now_));
     }
     if (next != never) {

@@ -111,8 +111,13 @@ bool World::ready(int fd, Direction direction) const noexcept {
   if (direction == Direction::in) {
     return open->in == nullptr || open->in->size > 0 || !open->in->write_end_open;
   }
-  return open->out == nullptr || open->out->size < open->out->ring.size() ||
-         !open->out->read_end_open;
+  return room(fd) > 0;
+}
+
+std::size_t World::room(int fd) const noexcept {
+  const Open* open = find(fd);
+  if (open == nullptr || open->out == nullptr || !open->out->read_end_open) return SIZE_MAX;
+  return open->out->ring.size() - open->out->size;
 }
 
 // Doing -------------------------------------------------------------------------

@@ -42,6 +42,9 @@ class World {
   [[nodiscard]] Kind kind(int fd) const noexcept;
   /// Whether an operation in this direction would not block.
   [[nodiscard]] bool ready(int fd, Direction direction) const noexcept;
+  /// How many bytes a pipe or socket takes now; any number for what never
+  /// blocks or fails.
+  [[nodiscard]] std::size_t room(int fd) const noexcept;
   [[nodiscard]] std::string contents(int fd) const;
   [[nodiscard]] std::size_t open_descriptors() const noexcept;
 

@@ -1,0 +1,75 @@
+// The contract on the WASI backend, over a host that the test simulates: with
+// the quirks of each real one, and with random mixtures.
+#include <algorithm>
+
+#include "backend/wasi_poll.hpp"
+#include "contract/contract.hpp"
+#include "fake/fake_host.hpp"
+
+namespace wev::test {
+namespace {
+
+class FakeRig final : public Rig {
+ public:
+  FakeRig(const Quirks& quirks, const FakeHost::Options& options) : host_(quirks, options) {
+    const bool blocks = quirks.refuses_nonblocking != 0;
+    if (blocks && quirks.pipe_write_poll == Quirks::Poll::always_ready) {
+      traits_.no_full_pipes = "the host says that a full pipe is writable, and blocks";
+    }
+    if (quirks.broken_pipe == Quirks::BrokenPipe::kills) {
+      traits_.no_broken_pipes = "the host is killed by SIGPIPE";
+      traits_.no_socket_errors = traits_.no_broken_pipes;
+    }
+    if (quirks.broken_pipe == Quirks::BrokenPipe::swallowed) {
+      traits_.no_broken_pipes = "the host takes what nobody will read";
+      traits_.no_socket_errors = traits_.no_broken_pipes;
+    }
+    if (!quirks.sockets) traits_.no_sockets = "the host has no sockets";
+    traits_.many_descriptors = 1'100;
+    if (!options.threads) traits_.no_threads = "another instance tests threads";
+  }
+
+  std::unique_ptr<Loop> loop() override {
+    backends_.push_back(std::make_unique<WasiPoll>());
+    return std::make_unique<Loop>(*backends_.back());
+  }
+  std::pair<int, int> pipe() override { return host_.world().pipe(host_.capacity()); }
+  std::pair<int, int> socket_pair() override { return host_.world().socket_pair(host_.capacity()); }
+  int listen() override { return host_.world().listen(); }
+  int connect(int listener) override { return host_.world().connect(listener, host_.capacity()); }
+  int file(std::string_view contents) override { return host_.world().file(contents); }
+  Result perform(const Operation& operation) override { return host_.world().perform(operation); }
+  void busy(Loop&, Duration duration) override { host_.advance(duration); }
+  void check() override {
+    for (const std::string& violation : host_.violations()) ADD_FAILURE() << violation;
+    EXPECT_EQ(host_.world().open_descriptors(), 0u) << "descriptors leaked";
+  }
+
+ private:
+  FakeHost host_;
+  std::vector<std::unique_ptr<WasiPoll>> backends_;
+};
+
+RigMaker maker(std::string name, Quirks quirks, FakeHost::Options options) {
+  options.capacity = 16384;
+  return {std::move(name), [quirks = std::move(quirks), options] {
+            return std::make_unique<FakeRig>(quirks, options);
+          }};
+}
+
+std::vector<RigMaker> rigs() {
+  std::vector<RigMaker> all;
+  for (const Quirks& quirks : all_quirks()) all.push_back(maker(quirks.name, quirks, {}));
+  all.push_back(maker("plain_threads", plain_host(), {.threads = true}));
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    all.push_back(maker("hostile" + std::to_string(seed), hostile_host(seed),
+                        {.seed = seed, .short_transfers = seed % 2 == 0}));
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Fake, Contract, testing::ValuesIn(rigs()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace wev::test

@@ -1,0 +1,49 @@
+// The contract on the simulated backend: one that ends everything as soon as it
+// can, and many moody ones.
+#include "contract/contract.hpp"
+#include "support/threads.hpp"
+#include "wev/sim.hpp"
+
+namespace wev::test {
+namespace {
+
+class SimRig final : public Rig {
+ public:
+  explicit SimRig(const Sim::Options& options) : sim_(options) {
+    traits_.no_threads = why_no_threads();
+    if (!options.moody) {
+      traits_.many_timers = 1'000'000;
+      traits_.many_descriptors = 6'000;
+    }
+  }
+
+  std::unique_ptr<Loop> loop() override { return std::make_unique<Loop>(sim_); }
+  std::pair<int, int> pipe() override { return sim_.pipe(); }
+  std::pair<int, int> socket_pair() override { return sim_.socket_pair(); }
+  int listen() override { return sim_.listen(); }
+  int connect(int listener) override { return sim_.connect(listener); }
+  int file(std::string_view contents) override { return sim_.file(contents); }
+  Result perform(const Operation& operation) override { return sim_.perform(operation); }
+  void busy(Loop&, Duration duration) override { sim_.advance(duration); }
+  void check() override { EXPECT_EQ(sim_.open_descriptors(), 0u) << "descriptors leaked"; }
+
+ private:
+  Sim sim_;
+};
+
+std::vector<RigMaker> rigs() {
+  std::vector<RigMaker> all;
+  for (std::uint64_t seed = 0; seed <= 20; ++seed) {
+    // Small pipes, so that filling 6,000 of them is no matter.
+    const Sim::Options options{.seed = seed, .moody = seed != 0, .capacity = 16384};
+    all.push_back({seed == 0 ? "calm" : "seed" + std::to_string(seed),
+                   [options] { return std::make_unique<SimRig>(options); }});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Sim, Contract, testing::ValuesIn(rigs()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace wev::test

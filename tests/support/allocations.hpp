@@ -1,0 +1,23 @@
+// allocations.hpp: counts what a test program allocates, and makes it fail.
+//
+// Sees malloc, calloc and realloc of all code that is linked in, and operator
+// new.
+#pragma once
+
+#include <cstddef>
+
+namespace wev::test {
+
+/// Allocations so far, failed ones included.
+std::size_t allocations() noexcept;
+
+/// While alive, every allocation fails.
+class NoMemory {
+ public:
+  NoMemory() noexcept;
+  ~NoMemory();
+  NoMemory(const NoMemory&) = delete;
+  NoMemory& operator=(const NoMemory&) = delete;
+};
+
+}  // namespace wev::test
