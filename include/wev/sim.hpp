@@ -39,6 +39,9 @@ class Sim final : public Backend {
     std::uint64_t seed = 0;
     /// false: operations end as soon and as whole as they can, in order.
     bool moody = true;
+    /// Other threads notify the loop. Without them, Loop::run() ends with
+    /// Errc::deadlock when nothing can happen any more.
+    bool threads = false;
     /// Bytes that a pipe or one direction of a socket holds.
     std::size_t capacity = 65536;
   };

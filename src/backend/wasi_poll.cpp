@@ -19,6 +19,7 @@ namespace {
 constexpr Duration longest = 1h;
 // Where the host may not return although something is ready.
 constexpr Duration longest_unsure = 16ms;
+constexpr unsigned looks_per_wait = 8;
 // Where a descriptor blocks, a pipe that is writable takes this much (PIPE_BUF).
 constexpr std::size_t blocking_write_size = 4096;
 
@@ -101,10 +102,12 @@ std::expected<void, Error> WasiPoll::classify(Descriptor& descriptor) {
       flags |= nonblocking;
     }
     // Node calls every pipe a socket and crashes on sock_* calls; its flags are
-    // the system's own bits instead of WASI's.
+    // the system's own bits instead of WASI's. No host with sockets refuses to
+    // make them non-blocking.
     const bool socket_type = type == filetype_unknown || type == filetype_socket_stream ||
                              type == filetype_socket_dgram;
-    if (socket_type && descriptor.fd > 2 && stat.flags <= fdflags_all) flags |= may_be_socket;
+    const bool socket = socket_type && descriptor.fd > 2 && stat.flags <= fdflags_all;
+    if (socket && (flags & nonblocking) != 0) flags |= may_be_socket;
   }
   descriptor.backend_flags = flags;
   return {};
@@ -194,21 +197,21 @@ void WasiPoll::try_parked(CompletionQueue& done) {
 }
 
 // Tries all that can be tried. If something is left to poll for, how long that
-// should take at most: Node, where all but polls can be tried, never reports a
-// descriptor beside a clock that is due.
+// may take: some hosts never report a descriptor beside a clock that is due
+// (Node), or only after another thread of theirs has run (Wasmtime, jco), so
+// one look in a few waits.
 std::optional<Duration> WasiPoll::look(CompletionQueue& done) {
-  std::optional<Duration> left;
+  bool left = false;
   for (std::size_t i = set_.size(); i-- > 0;) {
     Completion& completion = set_[i];
     if (const auto result = try_now(completion)) {
       finish(completion, *result, done);
-    } else if (completion.operation().kind() == OperationKind::poll) {
-      left = shortest;
-    } else if (!can_try(completion) && !left) {
-      left = Duration::zero();
+    } else if (completion.operation().kind() == OperationKind::poll || !can_try(completion)) {
+      left = true;
     }
   }
-  return left;
+  if (!left) return std::nullopt;
+  return ++looks_ % looks_per_wait == 0 ? shortest : Duration::zero();
 }
 
 // How long one call may sleep. It starts short and doubles while nothing

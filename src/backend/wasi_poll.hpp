@@ -54,6 +54,7 @@ class WasiPoll final : public Backend {
   bool returns_for_any_ = false;  // the host was seen to return when one of many was ready
   bool one_per_call_ = false;     // it fails calls with several that it takes alone
   std::size_t next_alone_ = 0;
+  unsigned looks_ = 0;
   std::atomic<bool> woken_{false};
 
   static constexpr Duration shortest = std::chrono::milliseconds(1);

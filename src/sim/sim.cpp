@@ -95,8 +95,7 @@ void Sim::remove(std::size_t i) {
 }
 
 bool Sim::can_end(const Flight& flight) const {
-  const Operation& operation = flight.completion->operation();
-  return flight.cancel_asked || world_->ready(operation.io.fd, operation.type->direction);
+  return flight.cancel_asked || world_->ready(flight.completion->operation());
 }
 
 Result Sim::outcome(const Flight& flight) {
@@ -149,7 +148,7 @@ std::expected<void, Error> Sim::wait(Instant deadline, CompletionQueue& done) {
     }
     if (next != never) {
       now_ = next;
-    } else if (!sys::park(woken_)) {
+    } else if (!options_.threads || !sys::park(woken_)) {
       return std::unexpected(Errc::deadlock);
     }
   }

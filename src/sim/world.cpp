@@ -114,6 +114,21 @@ bool World::ready(int fd, Direction direction) const noexcept {
   return room(fd) > 0;
 }
 
+bool World::ready(const Operation& operation) const noexcept {
+  const Open* open = find(operation.io.fd);
+  const bool empty = operation.io.size == 0 && (operation.kind() == OperationKind::read ||
+                                                operation.kind() == OperationKind::write);
+  return open == nullptr || empty || is_refused(*open, operation.kind()) ||
+         ready(operation.io.fd, operation.type->direction);
+}
+
+// Socket operations on what is none.
+bool World::is_refused(const Open& open, OperationKind kind) noexcept {
+  const bool wants_socket = kind == OperationKind::recv || kind == OperationKind::send ||
+                            kind == OperationKind::accept || kind == OperationKind::shutdown;
+  return wants_socket && open.kind != Kind::socket && open.kind != Kind::listener;
+}
+
 std::size_t World::room(int fd) const noexcept {
   const Open* open = find(fd);
   if (open == nullptr || open->out == nullptr || !open->out->read_end_open) return SIZE_MAX;
@@ -133,7 +148,7 @@ Result World::perform(const Operation& operation) {
     open->faults.pop_front();
     return std::unexpected(fault);
   }
-  const bool is_socket = open->kind == Kind::socket || open->kind == Kind::listener;
+  if (is_refused(*open, operation.kind())) return std::unexpected(std::errc::not_a_socket);
   const std::span<std::byte> buffer(io.data, io.size);
   switch (operation.kind()) {
     case OperationKind::poll:
@@ -144,18 +159,10 @@ Result World::perform(const Operation& operation) {
     case OperationKind::pread: return read_at(*open, buffer, static_cast<std::size_t>(io.offset));
     case OperationKind::pwrite:
       return write_at(*open, buffer, static_cast<std::size_t>(io.offset));
-    case OperationKind::recv:
-      if (!is_socket) return std::unexpected(std::errc::not_a_socket);
-      return read(*open, buffer, (io.flags & recv_peek) != 0);
-    case OperationKind::send:
-      if (!is_socket) return std::unexpected(std::errc::not_a_socket);
-      return write(*open, buffer);
-    case OperationKind::accept:
-      if (!is_socket) return std::unexpected(std::errc::not_a_socket);
-      return accept(*open);
-    case OperationKind::shutdown:
-      if (!is_socket) return std::unexpected(std::errc::not_a_socket);
-      return shutdown(*open, static_cast<Shutdown>(io.flags));
+    case OperationKind::recv: return read(*open, buffer, (io.flags & recv_peek) != 0);
+    case OperationKind::send: return write(*open, buffer);
+    case OperationKind::accept: return accept(*open);
+    case OperationKind::shutdown: return shutdown(*open, static_cast<Shutdown>(io.flags));
     case OperationKind::fsync:
       if (open->kind != Kind::file) return std::unexpected(std::errc::invalid_argument);
       return 0;

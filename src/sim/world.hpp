@@ -40,8 +40,10 @@ class World {
 
   [[nodiscard]] bool is_open(int fd) const noexcept;
   [[nodiscard]] Kind kind(int fd) const noexcept;
-  /// Whether an operation in this direction would not block.
+  /// Whether poll would say that it is ready.
   [[nodiscard]] bool ready(int fd, Direction direction) const noexcept;
+  /// Whether perform() would not block, be it that it would fail.
+  [[nodiscard]] bool ready(const Operation& operation) const noexcept;
   /// How many bytes a pipe or socket takes now; any number for what never
   /// blocks or fails.
   [[nodiscard]] std::size_t room(int fd) const noexcept;
@@ -77,6 +79,7 @@ class World {
   };
 
   int install(std::unique_ptr<Open> open);
+  [[nodiscard]] static bool is_refused(const Open& open, OperationKind kind) noexcept;
   static std::pair<std::unique_ptr<Open>, std::unique_ptr<Open>> connected(std::size_t capacity);
   static void hang_up(Open& open) noexcept;
   [[nodiscard]] Open* find(int fd) const noexcept;

@@ -10,43 +10,48 @@ using namespace wasi;
 Result read(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
-  return to_result(wev_wasi_fd_read(operation.io.fd, &iovec, 1, &size), size);
+  const auto returned = wev_wasi_fd_read(operation.io.fd, &iovec, 1, &size);
+  return to_result(returned, size);
 }
 
 Result pread(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
-  return to_result(wev_wasi_fd_pread(operation.io.fd, &iovec, 1, operation.io.offset, &size),
-                   size);
+  const auto returned =
+      wev_wasi_fd_pread(operation.io.fd, &iovec, 1, operation.io.offset, &size);
+  return to_result(returned, size);
 }
 
 Result write(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
-  return to_result(wev_wasi_fd_write(operation.io.fd, &iovec, 1, &size), size);
+  const auto returned = wev_wasi_fd_write(operation.io.fd, &iovec, 1, &size);
+  return to_result(returned, size);
 }
 
 Result pwrite(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
-  return to_result(wev_wasi_fd_pwrite(operation.io.fd, &iovec, 1, operation.io.offset, &size),
-                   size);
+  const auto returned =
+      wev_wasi_fd_pwrite(operation.io.fd, &iovec, 1, operation.io.offset, &size);
+  return to_result(returned, size);
 }
 
 Result recv(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
   std::uint16_t out_flags = 0;
-  return to_result(wev_wasi_sock_recv(operation.io.fd, &iovec, 1,
-                                      static_cast<std::int32_t>(operation.io.flags), &size,
-                                      &out_flags),
-                   size);
+  const auto returned =
+      wev_wasi_sock_recv(operation.io.fd, &iovec, 1,
+                         static_cast<std::int32_t>(operation.io.flags), &size, &out_flags);
+  return to_result(returned, size);
 }
 
 Result send(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
-  return to_result(wev_wasi_sock_send(operation.io.fd, &iovec, 1, 0, &size), size);
+  const auto returned = wev_wasi_sock_send(operation.io.fd, &iovec, 1, 0, &size);
+  return to_result(returned, size);
 }
 
 Result accept(const Operation& operation) noexcept {

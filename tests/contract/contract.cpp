@@ -11,10 +11,12 @@ void Contract::SetUp() {
 
 void Contract::TearDown() {
   if (loop_ != nullptr) {
+    draining_ = true;
     const auto drained = loop_->drain();
     EXPECT_TRUE(drained) << describe(drained ? Result(0) : Result(std::unexpected(drained.error())));
     EXPECT_EQ(loop_->active(), 0u);
   }
+  for (Async& async : asyncs_) loop_->detach(async);
   for (const Probe& probe : probes_) {
     EXPECT_FALSE(probe.lent) << "no callback for the last add() of '" << probe.name << "'";
   }
@@ -96,7 +98,7 @@ Action Contract::on_end(void* userdata, Loop& loop, Completion& completion, Resu
   if (!probe.then) return Action::disarm;
   const Action action = probe.then(probe);
   const bool canceled = !result && result.error() == Errc::operation_canceled;
-  if (action == Action::rearm && !canceled) probe.lent = true;
+  if (action == Action::rearm && !canceled && !test.draining_) probe.lent = true;
   return action;
 }
 
@@ -117,6 +119,8 @@ void Contract::run_until(const std::function<bool()>& done) {
     ASSERT_TRUE(called) << describe(called);
   }
 }
+
+Async& Contract::async() { return asyncs_.emplace_back(*loop_); }
 
 int Contract::owned(int fd) {
   if (std::ranges::find(descriptors_, fd) == descriptors_.end()) descriptors_.push_back(fd);

@@ -70,6 +70,9 @@ class Contract : public testing::TestWithParam<RigMaker> {
   /// Ticks until `done`, and fails instead of going on for ever.
   void run_until(const std::function<bool()>& done);
 
+  /// Detached at the end of the test.
+  Async& async();
+
   // Descriptors, closed at the end of the test.
   struct Pair {
     int reader = -1;
@@ -96,10 +99,15 @@ class Contract : public testing::TestWithParam<RigMaker> {
   std::unique_ptr<Rig> rig_;
   std::unique_ptr<Loop> loop_;
   std::deque<Probe> probes_;
+  std::deque<Async> asyncs_;
   std::vector<int> descriptors_;
   std::string log_;
   bool inside_ = false;
+  bool draining_ = false;
 };
+
+/// What needs other threads; for rigs that are woken by them.
+class ContractWithThreads : public Contract {};
 
 /// A value that can be a buffer.
 template <std::size_t size>

@@ -16,7 +16,7 @@ TEST_P(Contract, StatesFollowTheLifeOfACompletion) {
   timer(p, 1ms);
   EXPECT_EQ(p.state(), Completion::State::adding);
   run(RunMode::no_wait);
-  if (p.calls() == 0) EXPECT_EQ(p.state(), Completion::State::active);
+  EXPECT_EQ(p.state(), p.calls() == 0 ? Completion::State::active : Completion::State::dead);
   run();
   EXPECT_EQ(in_callback, Completion::State::dead);
   EXPECT_EQ(p.state(), Completion::State::dead);

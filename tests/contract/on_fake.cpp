@@ -24,9 +24,12 @@ class FakeRig final : public Rig {
       traits_.no_broken_pipes = "the host takes what nobody will read";
       traits_.no_socket_errors = traits_.no_broken_pipes;
     }
+    const auto honest = [](Quirks::Poll poll) { return poll == Quirks::Poll::honest; };
+    constexpr const char* unknown = "the host does not tell readiness";
+    if (!honest(quirks.pipe_read_poll)) traits_.no_poll_readable = unknown;
+    if (!honest(quirks.pipe_write_poll)) traits_.no_poll_writable = unknown;
     if (!quirks.sockets) traits_.no_sockets = "the host has no sockets";
     traits_.many_descriptors = 1'100;
-    if (!options.threads) traits_.no_threads = "another instance tests threads";
   }
 
   std::unique_ptr<Loop> loop() override {
@@ -60,7 +63,6 @@ RigMaker maker(std::string name, Quirks quirks, FakeHost::Options options) {
 std::vector<RigMaker> rigs() {
   std::vector<RigMaker> all;
   for (const Quirks& quirks : all_quirks()) all.push_back(maker(quirks.name, quirks, {}));
-  all.push_back(maker("plain_threads", plain_host(), {.threads = true}));
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     all.push_back(maker("hostile" + std::to_string(seed), hostile_host(seed),
                         {.seed = seed, .short_transfers = seed % 2 == 0}));
@@ -69,6 +71,10 @@ std::vector<RigMaker> rigs() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fake, Contract, testing::ValuesIn(rigs()),
+                         [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Fake, ContractWithThreads,
+                         testing::Values(maker("plain", plain_host(), {.threads = true})),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -31,18 +31,29 @@ class SimRig final : public Rig {
   Sim sim_;
 };
 
+RigMaker maker(std::string name, const Sim::Options& options) {
+  return {std::move(name), [options] { return std::make_unique<SimRig>(options); }};
+}
+
 std::vector<RigMaker> rigs() {
   std::vector<RigMaker> all;
   for (std::uint64_t seed = 0; seed <= 20; ++seed) {
     // Small pipes, so that filling 6,000 of them is no matter.
     const Sim::Options options{.seed = seed, .moody = seed != 0, .capacity = 16384};
-    all.push_back({seed == 0 ? "calm" : "seed" + std::to_string(seed),
-                   [options] { return std::make_unique<SimRig>(options); }});
+    all.push_back(maker(seed == 0 ? "calm" : "seed" + std::to_string(seed), options));
   }
   return all;
 }
 
+std::vector<RigMaker> rigs_with_threads() {
+  return {maker("calm", {.moody = false, .threads = true, .capacity = 16384}),
+          maker("moody", {.seed = 1, .threads = true, .capacity = 16384})};
+}
+
 INSTANTIATE_TEST_SUITE_P(Sim, Contract, testing::ValuesIn(rigs()),
+                         [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Sim, ContractWithThreads, testing::ValuesIn(rigs_with_threads()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,11 +18,12 @@ struct Traits {
   const char* no_pipes = nullptr;
   const char* no_full_pipes = nullptr;  ///< writing blocks the program
   const char* no_broken_pipes = nullptr;
+  const char* no_poll_readable = nullptr;  ///< the host does not know, of pipes
+  const char* no_poll_writable = nullptr;
   const char* no_sockets = nullptr;
   const char* no_socket_errors = nullptr;
   const char* no_files = nullptr;
   const char* no_threads = nullptr;
-  const char* no_timed_reads = nullptr;
   /// How many timers are a lot.
   std::size_t many_timers = 10'000;
   /// How many waiting descriptors are a lot; 0: see no_pipes.
@@ -88,6 +90,9 @@ class Rig {
 struct RigMaker {
   std::string name;
   std::function<std::unique_ptr<Rig>()> make;
+
+  // For GoogleTest's messages.
+  friend void PrintTo(const RigMaker& maker, std::ostream* out) { *out << maker.name; }
 };
 
 }  // namespace wev::test

@@ -176,7 +176,7 @@ TEST_P(Contract, RearmKeepsACompletionUnreferenced) {
 // Drain -----------------------------------------------------------------------------
 
 TEST_P(Contract, DrainEndsEverythingOnce) {
-  Async async(loop());
+  Async& async = this->async();
   std::vector<Probe*> all;
   all.push_back(&timer("t", 1h));
   all.push_back(&start("w", op::async_wait(async)));
@@ -201,7 +201,6 @@ TEST_P(Contract, DrainEndsEverythingOnce) {
     EXPECT_EQ(p->state(), Completion::State::dead) << p->name;
   }
   EXPECT_EQ(loop().active(), 0u);
-  loop().detach(async);
 }
 
 TEST_P(Contract, DrainEndsWhatCallbacksAddMeanwhileAndIgnoresRearm) {

@@ -7,7 +7,7 @@
 namespace wev::test {
 
 TEST_P(Contract, ANotifyBeforeTheWaitIsRemembered) {
-  Async async(loop());
+  Async& async = this->async();
   notify(async);
   notify(async);
   notify(async);
@@ -19,20 +19,18 @@ TEST_P(Contract, ANotifyBeforeTheWaitIsRemembered) {
   Probe& second = start("second", op::async_wait(async), loop().now() + 2ms);
   run();
   EXPECT_END(second, Errc::timed_out);
-  loop().detach(async);
 }
 
 TEST_P(Contract, ANotifyInTheSameTickAsTheWaitIsNotLost) {
-  Async async(loop());
+  Async& async = this->async();
   Probe& before = start("before", op::async_wait(async));
   notify(async);
   run();
   EXPECT_END(before, Result(0));
-  loop().detach(async);
 }
 
 TEST_P(Contract, ANotifyFromACallbackEndsTheWait) {
-  Async async(loop());
+  Async& async = this->async();
   Probe& waiting = start("waiting", op::async_wait(async));
   Probe& t = probe("t", [&](Probe&) {
     notify(async);
@@ -43,11 +41,10 @@ TEST_P(Contract, ANotifyFromACallbackEndsTheWait) {
   run();
   EXPECT_EQ(log(), "t waiting");
   EXPECT_EQ(waiting.calls(), 1u);
-  loop().detach(async);
 }
 
 TEST_P(Contract, ANotifyEndsAllThatWait) {
-  Async async(loop());
+  Async& async = this->async();
   start("a", op::async_wait(async));
   start("b", op::async_wait(async));
   start("c", op::async_wait(async));
@@ -55,7 +52,6 @@ TEST_P(Contract, ANotifyEndsAllThatWait) {
   notify(async);
   run();
   EXPECT_EQ(log(), "a b c");
-  loop().detach(async);
 }
 
 TEST_P(Contract, ManyAsyncsAreToldApart) {
@@ -74,23 +70,24 @@ TEST_P(Contract, ManyAsyncsAreToldApart) {
   for (Async& async : asyncs) loop().detach(async);
   run();
   for (int i = 0; i < 100; ++i) {
-    if (i != 63 && i != 7) EXPECT_END(*waiting[static_cast<std::size_t>(i)], Errc::operation_canceled);
+    if (i == 63 || i == 7) continue;
+    EXPECT_END(*waiting[static_cast<std::size_t>(i)], Errc::operation_canceled);
   }
 }
 
 TEST_P(Contract, AnAsyncCanBeFreedOnceDetached) {
-  auto async = std::make_unique<Async>(loop());
-  Probe& p = start("p", op::async_wait(*async));
+  auto owned_async = std::make_unique<Async>(loop());
+  Probe& p = start("p", op::async_wait(*owned_async));
   look();
-  notify(*async);
-  loop().detach(*async);
-  async.reset();
+  notify(*owned_async);
+  loop().detach(*owned_async);
+  owned_async.reset();
   run();
   EXPECT_EQ(p.calls(), 1u);
 }
 
 TEST_P(Contract, AnAsyncWaitCanBeRearmedAndCountsEveryDelivery) {
-  Async async(loop());
+  Async& async = this->async();
   Probe& p = probe("p", [](Probe& self) {
     return self.calls() < 3 ? Action::rearm : Action::disarm;
   });
@@ -101,25 +98,23 @@ TEST_P(Contract, AnAsyncWaitCanBeRearmedAndCountsEveryDelivery) {
   }
   run();
   EXPECT_EQ(p.calls(), 3u);
-  loop().detach(async);
 }
 
-TEST_P(Contract, ANotifyFromAnotherThreadWakesTheLoop) {
+TEST_P(ContractWithThreads, ANotifyFromAnotherThreadWakesTheLoop) {
   NEEDS(threads);
-  Async async(loop());
+  Async& async = this->async();
   Probe& p = start("p", op::async_wait(async));
   const Joiner join = spawn([&] { async.notify(); });
   run();
   join();
   EXPECT_END(p, Result(0));
-  loop().detach(async);
 }
 
-TEST_P(Contract, NotifiesFromManyThreadsAreNeverLost) {
+TEST_P(ContractWithThreads, NotifiesFromManyThreadsAreNeverLost) {
   NEEDS(threads);
   constexpr int threads = 4;
   constexpr int rounds = 2'000;
-  Async async(loop());
+  Async& async = this->async();
   std::atomic<int> sent{0};
   int seen = 0;
   Probe& p = probe({}, [&](Probe&) {
@@ -141,17 +136,16 @@ TEST_P(Contract, NotifiesFromManyThreadsAreNeverLost) {
   for (const Joiner& join : running) join();
   EXPECT_EQ(seen, threads * rounds);
   look();
-  loop().detach(async);
 }
 
-TEST_P(Contract, PostsFromManyThreadsRunOnceEachInTheirThreadsOrder) {
+TEST_P(ContractWithThreads, PostsFromManyThreadsRunOnceEachInTheirThreadsOrder) {
   NEEDS(threads);
   constexpr int threads = 4;
   constexpr int rounds = 1'000;
   std::vector<int> last(threads, -1);
   bool in_order = true;
   int total = 0;
-  Async hold(loop());
+  Async& hold = async();
   Probe& held = start("held", op::async_wait(hold));
   std::vector<Joiner> running;
   for (int t = 0; t < threads; ++t) {
@@ -171,7 +165,6 @@ TEST_P(Contract, PostsFromManyThreadsRunOnceEachInTheirThreadsOrder) {
   EXPECT_EQ(total, threads * rounds);
   EXPECT_TRUE(in_order);
   EXPECT_END(held, Result(0));
-  loop().detach(hold);
 }
 
 }  // namespace wev::test

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "sys/wasi_error.hpp"
+#include "support/allocations.hpp"
 #include "wev/assert.hpp"
 
 namespace wev::test {
@@ -77,6 +78,7 @@ void FakeHost::violation(std::string what) {
 void FakeHost::plan(Instant at, std::function<void()> what) { plan_.emplace(at, std::move(what)); }
 
 void FakeHost::advance(Duration duration) {
+  const NotOurs not_ours;
   const Instant until = now_ + duration;
   while (pass_until(until)) {
   }
@@ -124,6 +126,7 @@ Errno FakeHost::fdstat_get(int fd, Fdstat* stat) {
 }
 
 Errno FakeHost::fdstat_set_flags(int fd, std::int32_t flags) {
+  const NotOurs not_ours;
   charge(call_cost);
   if (!world_.is_open(fd)) return errno_badf;
   if (quirks_.refuses_nonblocking != 0 && !is_socket(world_.kind(fd))) {
@@ -134,6 +137,7 @@ Errno FakeHost::fdstat_set_flags(int fd, std::int32_t flags) {
 }
 
 Errno FakeHost::perform(const Operation& operation, Size* size) {
+  const NotOurs not_ours;
   charge(call_cost);
   const int fd = operation.io.fd;
   const OperationKind kind = operation.kind();
@@ -289,6 +293,7 @@ Duration FakeHost::effective_timeout(Timestamp timeout, bool alone) {
 }
 
 Errno FakeHost::poll_oneoff(const Subscription* in, Event* out, Size count, Size* events) {
+  const NotOurs not_ours;
   ++polls_;
   charge(poll_cost);
   check_subscriptions(in, count);

@@ -108,6 +108,7 @@ Quirks shim() {
   q.socket_poll = Poll::call_refused;
   q.refusal = errno_notsup;
   q.writes_event_count = false;
+  q.filetypes = {2, 4, 2, 2};
   q.sockets = false;
   q.traps_on_no_socket = true;
   return q;

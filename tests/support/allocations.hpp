@@ -20,4 +20,14 @@ class NoMemory {
   NoMemory& operator=(const NoMemory&) = delete;
 };
 
+/// While alive, allocations are neither counted nor failed: for what stands in
+/// for a system that would have memory of its own.
+class NotOurs {
+ public:
+  NotOurs() noexcept;
+  ~NotOurs();
+  NotOurs(const NotOurs&) = delete;
+  NotOurs& operator=(const NotOurs&) = delete;
+};
+
 }  // namespace wev::test

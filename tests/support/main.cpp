@@ -7,14 +7,24 @@
 
 namespace {
 
-// Prints each reason for skipping once, with how many tests it skipped, and the
-// command that repeats a failure.
+// Says what failed and the command that repeats it; in the end each reason for
+// skipping once, with how many tests it skipped.
 class Summary final : public testing::EmptyTestEventListener {
  public:
+  void OnTestStart(const testing::TestInfo& test) override { test_ = &test; }
+
+  void OnTestPartResult(const testing::TestPartResult& part) override {
+    if (!part.failed()) return;
+    std::printf("%s.%s\n%s:%d:\n%s\n", test_->test_suite_name(), test_->name(),
+                part.file_name() == nullptr ? "?" : part.file_name(), part.line_number(),
+                part.message());
+  }
+
   void OnTestEnd(const testing::TestInfo& test) override {
     const testing::TestResult& result = *test.result();
     if (result.Failed()) {
-      std::printf("to repeat: ./dev test '%s.%s'\n", test.test_suite_name(), test.name());
+      std::printf("to repeat: ./dev test '%s.%s'\n\n", test.test_suite_name(), test.name());
+      std::fflush(stdout);
     }
     if (!result.Skipped()) return;
     for (int i = 0; i < result.total_part_count(); ++i) {
@@ -25,7 +35,7 @@ class Summary final : public testing::EmptyTestEventListener {
 
   void OnTestProgramEnd(const testing::UnitTest& unit) override {
     for (const auto& [reason, count] : reasons_) {
-      std::printf("skipped %d: %s\n", count, reason.c_str());
+      std::printf("%d skipped: %s\n", count, reason.c_str());
     }
     std::printf("RESULT passed=%d failed=%d skipped=%d\n", unit.successful_test_count(),
                 unit.failed_test_count(), unit.skipped_test_count());
@@ -33,6 +43,7 @@ class Summary final : public testing::EmptyTestEventListener {
   }
 
  private:
+  const testing::TestInfo* test_ = nullptr;
   std::map<std::string, int> reasons_;
 };
 
@@ -40,6 +51,8 @@ class Summary final : public testing::EmptyTestEventListener {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  testing::UnitTest::GetInstance()->listeners().Append(new Summary);
+  testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
+  delete listeners.Release(listeners.default_result_printer());
+  listeners.Append(new Summary);
   return RUN_ALL_TESTS();
 }
