@@ -271,7 +271,9 @@ void WasiPoll::take_events(std::size_t count, CompletionQueue& done) {
 // once; if it would block after all, it stays subscribed.
 void WasiPoll::take_event(Completion& completion, Errno error, CompletionQueue& done) {
   if (error != errno_success && !means_unpollable(error)) {
-    return finish(completion, std::unexpected(to_error(error)), done);
+    // Of a pipe without a reader Node and WAMR say EIO; the operation knows.
+    auto result = can_try(completion) ? try_now(completion) : std::nullopt;
+    return finish(completion, result.value_or(std::unexpected(to_error(error))), done);
   }
   if (error != errno_success) {
     const bool in = completion.operation().type->direction == Direction::in;

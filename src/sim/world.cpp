@@ -89,6 +89,11 @@ bool World::is_open(int fd) const noexcept { return find(fd) != nullptr; }
 
 World::Kind World::kind(int fd) const noexcept { return find(fd)->kind; }
 
+bool World::hung_up(int fd) const noexcept {
+  const Open* open = find(fd);
+  return open != nullptr && open->out != nullptr && !open->out->read_end_open;
+}
+
 std::size_t World::open_descriptors() const noexcept {
   return static_cast<std::size_t>(
       std::ranges::count_if(table_, [](const auto& open) { return open != nullptr; }));

@@ -47,6 +47,8 @@ class World {
   /// How many bytes a pipe or socket takes now; any number for what never
   /// blocks or fails.
   [[nodiscard]] std::size_t room(int fd) const noexcept;
+  /// Whether nobody will read what is written.
+  [[nodiscard]] bool hung_up(int fd) const noexcept;
   [[nodiscard]] std::string contents(int fd) const;
   [[nodiscard]] std::size_t open_descriptors() const noexcept;
 

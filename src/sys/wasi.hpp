@@ -21,6 +21,7 @@ inline constexpr Errno errno_again = 6;
 inline constexpr Errno errno_badf = 8;
 inline constexpr Errno errno_inval = 28;
 inline constexpr Errno errno_intr = 27;
+inline constexpr Errno errno_io = 29;
 inline constexpr Errno errno_nosys = 52;
 inline constexpr Errno errno_notsock = 57;
 inline constexpr Errno errno_notsup = 58;

@@ -274,6 +274,10 @@ FakeHost::Answer FakeHost::answer(const Subscription& subscription, Errno& error
     case Poll::event_refused_late: error = quirks_.refusal; return Answer::error_late;
     default: break;
   }
+  if (direction == Direction::out && quirks_.hangup_event != 0 && world_.hung_up(fd)) {
+    error = quirks_.hangup_event;
+    return Answer::error;
+  }
   const bool ready = world_.ready(fd, direction) && (direction == Direction::in || has_room(fd));
   if (ready && quirks_.reports_late != 0 && random_.one_in(quirks_.reports_late)) {
     return Answer::nothing;

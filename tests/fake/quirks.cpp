@@ -30,6 +30,7 @@ Quirks node() {
   q.filetypes = {6, 4, 6, 6};
   q.raw_flags = true;
   q.poll_sets_nonblocking = true;
+  q.hangup_event = errno_io;
   q.sockets = false;
   q.traps_on_no_socket = true;
   return q;
@@ -44,6 +45,7 @@ Quirks wamr() {
   q.garbage_sizes = true;
   q.refuses_nonblocking = errno_notcapable;
   q.accepts_blocking = true;
+  q.hangup_event = errno_io;
   q.broken_pipe = Quirks::BrokenPipe::kills;
   return q;
 }
@@ -169,6 +171,7 @@ Quirks hostile_host(std::uint64_t seed) {
   q.poll_sets_nonblocking = !blocks && random.one_in(3);
   q.accepts_blocking = random.one_in(2);
   q.refuses_empty_reads = random.one_in(2);
+  q.hangup_event = !blocks && random.one_in(2) ? errno_io : Errno{0};
   return q;
 }
 

@@ -63,6 +63,7 @@ struct Quirks {
   bool sockets = true;            ///< else a socket call on one traps
   bool traps_on_no_socket = false;
   bool refuses_empty_reads = false;
+  sys::wasi::Errno hangup_event = 0;  ///< what a poll says to a writer without a reader
   enum class BrokenPipe : std::uint8_t { error, swallowed, kills };
   BrokenPipe broken_pipe = BrokenPipe::error;
 };

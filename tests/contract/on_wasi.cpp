@@ -1,0 +1,109 @@
+// The contract on the WASI backend, on the host that runs this program.
+//
+// The host's runner preopens a directory as "/". What cannot be made from
+// inside is found there: FIFOs named pipe0, pipe1, ...
+#include <cstdlib>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "contract/contract.hpp"
+#include "support/threads.hpp"
+
+namespace wev::test {
+namespace {
+
+constexpr std::size_t pipes = 1'100;
+
+class WasiRig final : public Rig {
+ public:
+  WasiRig() {
+    static const char* const why_no_pipes = probe_pipes();
+    traits_.no_pipes = traits_.no_full_pipes = traits_.no_broken_pipes = why_no_pipes;
+    traits_.no_poll_readable = traits_.no_poll_writable = why_no_pipes;
+    traits_.no_sockets = "the runner gives no sockets";
+    traits_.no_threads = why_no_threads();
+    traits_.many_timers = 1'000'000;
+    traits_.many_descriptors = pipes;
+  }
+
+  std::unique_ptr<Loop> loop() override { return std::make_unique<Loop>(); }
+
+  std::pair<int, int> pipe() override {
+    const std::string name = "/pipe" + std::to_string(next_pipe_++ % pipes);
+    // The order in which neither blocks, and the first keeps the second alive.
+    const int reader = ::open(name.c_str(), O_RDONLY | O_NONBLOCK);
+    const int writer = ::open(name.c_str(), O_WRONLY | O_NONBLOCK);
+    return {reader, writer};
+  }
+
+  std::pair<int, int> socket_pair() override { std::abort(); }
+  int listen() override { std::abort(); }
+  int connect(int) override { std::abort(); }
+
+  int file(std::string_view contents) override {
+    const std::string name = "/file" + std::to_string(next_file_++);
+    const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    EXPECT_GE(fd, 0) << name;
+    EXPECT_EQ(write(fd, contents), Result(contents.size()));
+    EXPECT_EQ(::lseek(fd, 0, SEEK_SET), 0);
+    return fd;
+  }
+
+  void busy(Loop& loop, Duration duration) override {
+    const Instant until = loop.backend().now() + duration;
+    while (loop.backend().now() < until) {
+    }
+  }
+
+ private:
+  // Whether a FIFO in the preopened directory is a pipe to the host. Open for
+  // both, since Wasmtime blocks in open() until the other end is.
+  static const char* probe_pipes() {
+    const int both = ::open("/pipe0", O_RDWR | O_NONBLOCK);
+    char byte = 'x';
+    const bool works = both >= 0 && ::write(both, &byte, 1) == 1 && ::read(both, &byte, 1) == 1;
+    if (both >= 0) ::close(both);
+    return works ? nullptr : "the host has no pipes besides stdio";
+  }
+
+  std::size_t next_pipe_ = 0;
+  std::size_t next_file_ = 0;
+};
+
+const RigMaker host{"host", [] { return std::make_unique<WasiRig>(); }};
+
+INSTANTIATE_TEST_SUITE_P(Wasi, Contract, testing::Values(host),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Wasi, ContractWithThreads, testing::Values(host),
+                         [](const auto& info) { return info.param.name; });
+
+// Where FIFOs are no pipes they can still be polled: the subscriptions of one
+// call have no cap.
+TEST(WasiHost, MoreThanAThousandDescriptorsAreWaitedForInOneCall) {
+  Loop loop;
+  std::deque<Completion> completions;
+  std::vector<int> descriptors;
+  std::size_t ended = 0;
+  const auto count_end = [](void* userdata, Loop&, Completion&, Result result) {
+    *static_cast<std::size_t*>(userdata) += result == Result(readable) ? 1 : 0;
+    return Action::disarm;
+  };
+  const int writer = ::open("/pipe0", O_RDWR | O_NONBLOCK);
+  if (writer < 0) GTEST_SKIP() << "the host opens no FIFOs";
+  for (int i = 0; i < 1'100; ++i) {
+    descriptors.push_back(::open("/pipe0", O_RDONLY | O_NONBLOCK));
+    if (descriptors.back() < 0) break;
+    loop.add(completions.emplace_back(), op::poll_readable(descriptors.back()), &ended, count_end);
+  }
+  (void)loop.tick(RunMode::no_wait);
+  (void)loop.tick(RunMode::no_wait);
+  if (ended == 0) EXPECT_LE(::write(writer, "x", 1), 1);
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(ended, completions.size());
+  EXPECT_EQ(ended, 1'100u);
+  for (const int fd : descriptors) ::close(fd);
+  ::close(writer);
+}
+
+}  // namespace
+}  // namespace wev::test
