@@ -35,8 +35,7 @@ void Loop::add(Completion& completion, const Operation& operation, void* userdat
   lend(completion, operation, userdata, callback);
   if (operation.kind() == OperationKind::timer) {
     const auto& timer = operation.timer;
-    completion.deadline_ =
-        timer.absolute ? Instant(timer.delay) : after(now_, timer.delay);
+    completion.deadline_ = timer.absolute ? Instant(timer.delay) : after(now_, timer.delay);
   } else {
     completion.deadline_ = deadline;
   }
@@ -252,8 +251,8 @@ void Loop::collect_notified() {
 
 std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
   const bool deliverable = busy || !ended_.empty() || !submissions_.empty();
-  const bool sleep = mode != RunMode::no_wait && !deliverable && !stopped_ &&
-                     (active_ > 0 || draining_);
+  const bool sleep =
+      mode != RunMode::no_wait && !deliverable && !stopped_ && (active_ > 0 || draining_);
   if (!sleep) {
     // A look can cost as much as many callbacks: no_wait asked for it, a busy
     // loop takes one only so often.

@@ -14,6 +14,7 @@
 #include <expected>
 #include <optional>
 
+#include "wev/allocated.hpp"
 #include "wev/clock.hpp"
 #include "wev/completion.hpp"
 #include "wev/descriptor_table.hpp"
@@ -21,7 +22,7 @@
 
 namespace wev {
 
-class Backend {
+class Backend : public Allocated {
  public:
   Backend() = default;
   virtual ~Backend() = default;

@@ -50,9 +50,7 @@ class Completion : private Link {
   };
 
   Completion() = default;
-  ~Completion() {
-    WEV_ASSERT(state_ == State::dead, "~Completion: it is still lent to a loop");
-  }
+  ~Completion() { WEV_ASSERT(state_ == State::dead, "~Completion: it is still lent to a loop"); }
   Completion(const Completion&) = delete;
   Completion& operator=(const Completion&) = delete;
 
@@ -86,12 +84,12 @@ class Completion : private Link {
   friend class NotifyStack;
 
   enum Flag : std::uint8_t {
-    in_backend = 1,     // start() returned nullopt and it did not come back
-    ended = 2,          // has its result and waits for delivery
-    expired = 4,        // its deadline passed, the backend still has it
-    unreferenced = 8,   // does not hold until_done open
-    posted = 16,        // on the loop's stack of posts, not yet seen by it
-    on_descriptor = 32, // in one of its descriptor's queues
+    in_backend = 1,      // start() returned nullopt and it did not come back
+    ended = 2,           // has its result and waits for delivery
+    expired = 4,         // its deadline passed, the backend still has it
+    unreferenced = 8,    // does not hold until_done open
+    posted = 16,         // on the loop's stack of posts, not yet seen by it
+    on_descriptor = 32,  // in one of its descriptor's queues
   };
   static constexpr std::uint32_t not_in_heap = UINT32_MAX;
 

@@ -12,12 +12,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "wev/allocated.hpp"
 #include "wev/array.hpp"
 #include "wev/completion.hpp"
 
 namespace wev {
 
-struct Descriptor {
+struct Descriptor : Allocated {
   int fd = -1;
   /// The backend's notes, zero when it first sees the descriptor.
   std::uint32_t backend_flags = 0;

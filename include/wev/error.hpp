@@ -37,9 +37,7 @@ class Error {
       : code_(static_cast<std::uint16_t>(code)), domain_(Domain::system) {}
   constexpr Error(Errc code) noexcept  // NOLINT(google-explicit-constructor)
       : code_(static_cast<std::uint16_t>(code)), domain_(Domain::wev) {}
-  static constexpr Error native(std::uint16_t code) noexcept {
-    return Error(code, Domain::native);
-  }
+  static constexpr Error native(std::uint16_t code) noexcept { return Error(code, Domain::native); }
 
   [[nodiscard]] constexpr Domain domain() const noexcept { return domain_; }
   [[nodiscard]] constexpr std::uint16_t code() const noexcept { return code_; }

@@ -39,6 +39,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "wev/allocated.hpp"
 #include "wev/async.hpp"
 #include "wev/backend.hpp"
 #include "wev/clock.hpp"
@@ -89,8 +90,8 @@ class Loop {
   /// being cancelled stays as it is, and false is returned: its callback is on
   /// its way, and may free it. REQUIRES: if lent, it is a timer of this loop.
   template <class Rep, class Period>
-  bool timer_reset(Completion& completion, std::chrono::duration<Rep, Period> delay,
-                   void* userdata, Callback callback) {
+  bool timer_reset(Completion& completion, std::chrono::duration<Rep, Period> delay, void* userdata,
+                   Callback callback) {
     return reset(completion, saturate(delay), userdata, callback);
   }
 
@@ -120,11 +121,11 @@ class Loop {
   /// it is called as well.
   template <class F>
   bool post(F&& function) {
-    struct Posted {
+    struct Posted : Allocated {
       Completion completion;
       std::decay_t<F> function;
     };
-    auto* posted = new (std::nothrow) Posted{{}, std::forward<F>(function)};
+    auto* posted = new (std::nothrow) Posted{{}, {}, std::forward<F>(function)};
     if (posted == nullptr) return false;
     post(posted->completion, posted, [](void* userdata, Loop&, Completion&, Result) {
       std::unique_ptr<Posted> owned(static_cast<Posted*>(userdata));
@@ -222,16 +223,16 @@ class Loop {
   TimerHeap timers_;              // timers and the deadlines of others
   DescriptorTable descriptors_;
   List<Async> asyncs_;
-  List<Completion> ended_;        // delivered by step 5
+  List<Completion> ended_;  // delivered by step 5
 
   NotifyStack<Async> notified_;
   NotifyStack<Completion> posts_;
 
-  std::size_t active_ = 0;      // referenced and lent
+  std::size_t active_ = 0;  // referenced and lent
   std::size_t lent_ = 0;
   std::size_t in_backend_ = 0;  // in flight
   Instant now_;
-  Instant looked_at_;           // when descriptors were last looked at
+  Instant looked_at_;  // when descriptors were last looked at
   bool running_ = false;
   bool stopped_ = false;
   bool draining_ = false;

@@ -58,6 +58,13 @@ enum class Direction : std::uint8_t {
   unordered,
 };
 
+/// What a system tells of a descriptor.
+struct DescriptorTraits {
+  bool nonblocking = false;    ///< operations end at once, be it with "would block"
+  bool always_ready = false;   ///< a file or directory: nothing to wait for
+  bool may_be_socket = false;  ///< socket operations on it are safe
+};
+
 /// The static description of a kind of operation; one object for each.
 struct OperationType {
   OperationKind kind;
@@ -66,6 +73,9 @@ struct OperationType {
   /// resource_unavailable_try_again where a non-blocking descriptor would
   /// block. nullptr where the loop itself does all there is to do.
   Result (*perform)(const Operation& operation) noexcept;
+  /// For operations on a descriptor: finds out what it is and makes it
+  /// non-blocking where it can be. Fails where it is none.
+  std::expected<DescriptorTraits, Error> (*examine)(int fd) noexcept;
 };
 
 /// Bits of op::poll's result.
@@ -159,8 +169,7 @@ inline Operation timer(Duration delay, Duration period) noexcept {
 inline Operation timer(Duration delay) noexcept { return timer(delay, delay); }
 /// Ends at `deadline`; at once if that has passed. `rearm` means every tick.
 inline Operation timer_at(Instant deadline) noexcept {
-  return {.type = &timer_type,
-          .timer = {deadline.time_since_epoch(), Duration::zero(), true}};
+  return {.type = &timer_type, .timer = {deadline.time_since_epoch(), Duration::zero(), true}};
 }
 
 /// Ends with 0 when `async` is notified, or at once if it already was.
@@ -171,13 +180,9 @@ inline Operation async_wait(Async& async) noexcept {
 
 /// Ends with `readable` when a read would not block (data, end of stream or an
 /// error). The descriptor may belong to someone else, see Loop::forget.
-inline Operation poll_readable(int fd) noexcept {
-  return internal::io(poll_in_type, fd);
-}
+inline Operation poll_readable(int fd) noexcept { return internal::io(poll_in_type, fd); }
 /// Ends with `writable` when a write would not block.
-inline Operation poll_writable(int fd) noexcept {
-  return internal::io(poll_out_type, fd);
-}
+inline Operation poll_writable(int fd) noexcept { return internal::io(poll_out_type, fd); }
 
 /// Ends with the bytes read, at most buffer.size(); 0 is the end of the stream
 /// (or an empty buffer).

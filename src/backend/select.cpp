@@ -9,7 +9,9 @@ namespace {
 
 std::unique_ptr<Backend> platform_backend() {
 #if defined(__wasm__)
-  return std::make_unique<WasiPoll>();
+  auto* backend = new (std::nothrow) WasiPoll;
+  WEV_ASSERT(backend != nullptr, "Loop(): no memory for its backend");
+  return std::unique_ptr<Backend>(backend);
 #else
   WEV_ASSERT(false, "Loop(): no backend of this platform yet, pass one, for example wev::Sim");
   return nullptr;

@@ -58,7 +58,7 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
   const Operation& operation = completion.operation();
   Descriptor& descriptor = completion.descriptor();
   if (operation.kind() == OperationKind::close) return operation.type->perform(operation);
-  if (auto classified = classify(descriptor); !classified) {
+  if (auto classified = classify(operation, descriptor); !classified) {
     return std::unexpected(classified.error());
   }
   // A host may trap or crash on sock_* calls (jco, Node), and fail a whole
@@ -87,29 +87,13 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
 // Asks the host once what a descriptor is. A bad one must never reach
 // poll_oneoff: Node crashes, wazero and WasmEdge sleep for ever, Wasmtime and
 // jco fail the whole call.
-std::expected<void, Error> WasiPoll::classify(Descriptor& descriptor) {
+std::expected<void, Error> WasiPoll::classify(const Operation& operation, Descriptor& descriptor) {
   if ((descriptor.backend_flags & known) != 0) return {};
-  Fdstat stat{};
-  const Errno error = to_errno(wev_wasi_fd_fdstat_get(descriptor.fd, &stat));
-  if (error != errno_success) return std::unexpected(to_error(error));
-  std::uint32_t flags = known;
-  const std::uint8_t type = stat.filetype;
-  if (type == filetype_regular_file || type == filetype_directory) {
-    flags |= always_ready;
-  } else {
-    const auto wanted = (stat.flags & fdflags_append) | fdflags_nonblock;
-    if (to_errno(wev_wasi_fd_fdstat_set_flags(descriptor.fd, wanted)) == errno_success) {
-      flags |= nonblocking;
-    }
-    // Node calls every pipe a socket and crashes on sock_* calls; its flags are
-    // the system's own bits instead of WASI's. No host with sockets refuses to
-    // make them non-blocking.
-    const bool socket_type = type == filetype_unknown || type == filetype_socket_stream ||
-                             type == filetype_socket_dgram;
-    const bool socket = socket_type && descriptor.fd > 2 && stat.flags <= fdflags_all;
-    if (socket && (flags & nonblocking) != 0) flags |= may_be_socket;
-  }
-  descriptor.backend_flags = flags;
+  const auto traits = operation.type->examine(descriptor.fd);
+  if (!traits) return std::unexpected(traits.error());
+  descriptor.backend_flags = known | (traits->nonblocking ? nonblocking : 0u) |
+                             (traits->always_ready ? always_ready : 0u) |
+                             (traits->may_be_socket ? may_be_socket : 0u);
   return {};
 }
 
@@ -126,8 +110,8 @@ bool WasiPoll::can_try(const Completion& completion) {
 
 std::optional<Result> WasiPoll::try_now(const Completion& completion) {
   if (completion.operation().kind() == OperationKind::poll) {
-    const bool ready = (completion.descriptor().backend_flags & always_ready) != 0 ||
-                       refuses_to_poll(completion);
+    const bool ready =
+        (completion.descriptor().backend_flags & always_ready) != 0 || refuses_to_poll(completion);
     if (!ready) return std::nullopt;
     return readiness_of(completion.operation());
   }
@@ -138,8 +122,7 @@ std::optional<Result> WasiPoll::try_now(const Completion& completion) {
 std::optional<Result> WasiPoll::carry_out(const Completion& completion) {
   Operation operation = completion.operation();
   if (operation.kind() == OperationKind::poll) return readiness_of(operation);
-  const bool blocks =
-      (completion.descriptor().backend_flags & (always_ready | nonblocking)) == 0;
+  const bool blocks = (completion.descriptor().backend_flags & (always_ready | nonblocking)) == 0;
   if (operation.kind() == OperationKind::write && blocks) {
     operation.io.size = std::min(operation.io.size, blocking_write_size);
   }
@@ -220,15 +203,15 @@ std::optional<Duration> WasiPoll::look(CompletionQueue& done) {
 // has to be asked again and again, until it is seen to do better.
 Duration WasiPoll::timeout_until(Instant deadline, Instant now) const {
   Duration limit = longest;
-  if (set_.size() > 0 || set_.parked_size() > 0 || has_threads()) limit = std::min(limit, patience_);
+  if (set_.size() > 0 || set_.parked_size() > 0 || has_threads())
+    limit = std::min(limit, patience_);
   const bool unsure = set_.parked_size() > 0 || has_threads() ||
                       (set_.size() > 1 && !returns_for_any_) || one_per_call_;
   if (unsure) limit = std::min(limit, longest_unsure);
   return deadline == never ? limit : std::min(limit, deadline - now);
 }
 
-std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited,
-                                          CompletionQueue& done) {
+std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited, CompletionQueue& done) {
   // Whole milliseconds, rounded up: hosts that truncate would wake early, and
   // the loop would turn until the rest had passed.
   const Duration rounded = std::chrono::ceil<std::chrono::milliseconds>(timeout);
@@ -238,13 +221,11 @@ std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited,
     return {};
   }
   const std::size_t count = set_.size() + 1;
-  const Subscription* subscriptions =
-      set_.subscriptions(static_cast<Timestamp>(rounded.count()));
+  const Subscription* subscriptions = set_.subscriptions(static_cast<Timestamp>(rounded.count()));
   if (subscriptions == nullptr) return std::unexpected(std::errc::not_enough_memory);
   Size events = 0;  // some hosts never write it
   const Instant before = now();
-  const Errno error =
-      to_errno(wev_wasi_poll_oneoff(subscriptions, set_.events(), count, &events));
+  const Errno error = to_errno(wev_wasi_poll_oneoff(subscriptions, set_.events(), count, &events));
   if (error == errno_intr) return {};
   if (error != errno_success) return isolate(error, unlimited, done);
   const std::size_t taken = std::min<std::size_t>(events, count);

@@ -31,7 +31,7 @@ class WasiPoll final : public Backend {
     unpollable_out = 32,
   };
 
-  static std::expected<void, Error> classify(Descriptor& descriptor);
+  static std::expected<void, Error> classify(const Operation& operation, Descriptor& descriptor);
   static bool refuses_to_poll(const Completion& completion);
   static bool can_try(const Completion& completion);
   static std::optional<Result> try_now(const Completion& completion);

@@ -162,8 +162,7 @@ Result World::perform(const Operation& operation) {
     case OperationKind::read: return read(*open, buffer, false);
     case OperationKind::write: return write(*open, buffer);
     case OperationKind::pread: return read_at(*open, buffer, static_cast<std::size_t>(io.offset));
-    case OperationKind::pwrite:
-      return write_at(*open, buffer, static_cast<std::size_t>(io.offset));
+    case OperationKind::pwrite: return write_at(*open, buffer, static_cast<std::size_t>(io.offset));
     case OperationKind::recv: return read(*open, buffer, (io.flags & recv_peek) != 0);
     case OperationKind::send: return write(*open, buffer);
     case OperationKind::accept: return accept(*open);

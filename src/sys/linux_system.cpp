@@ -1,7 +1,9 @@
 // system.hpp over Linux system calls.
 #include <cerrno>
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/system.hpp"
@@ -59,6 +61,17 @@ Result shutdown(const Operation& operation) noexcept {
 Result fsync(const Operation& operation) noexcept { return to_result(::fsync(operation.io.fd)); }
 
 Result close(const Operation& operation) noexcept { return to_result(::close(operation.io.fd)); }
+
+std::expected<DescriptorTraits, Error> examine(int fd) noexcept {
+  struct stat status{};
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fstat(fd, &status) < 0) return std::unexpected(to_result(-1).error());
+  DescriptorTraits traits;
+  traits.always_ready = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
+  traits.nonblocking = (flags & O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+  traits.may_be_socket = S_ISSOCK(status.st_mode);
+  return traits;
+}
 
 void write_to_stderr(const char* text, std::size_t size) noexcept {
   // Nothing can be done about a failure.

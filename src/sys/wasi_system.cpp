@@ -17,8 +17,7 @@ Result read(const Operation& operation) noexcept {
 Result pread(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
-  const auto returned =
-      wev_wasi_fd_pread(operation.io.fd, &iovec, 1, operation.io.offset, &size);
+  const auto returned = wev_wasi_fd_pread(operation.io.fd, &iovec, 1, operation.io.offset, &size);
   return to_result(returned, size);
 }
 
@@ -32,8 +31,7 @@ Result write(const Operation& operation) noexcept {
 Result pwrite(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
-  const auto returned =
-      wev_wasi_fd_pwrite(operation.io.fd, &iovec, 1, operation.io.offset, &size);
+  const auto returned = wev_wasi_fd_pwrite(operation.io.fd, &iovec, 1, operation.io.offset, &size);
   return to_result(returned, size);
 }
 
@@ -41,9 +39,8 @@ Result recv(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
   std::uint16_t out_flags = 0;
-  const auto returned =
-      wev_wasi_sock_recv(operation.io.fd, &iovec, 1,
-                         static_cast<std::int32_t>(operation.io.flags), &size, &out_flags);
+  const auto returned = wev_wasi_sock_recv(
+      operation.io.fd, &iovec, 1, static_cast<std::int32_t>(operation.io.flags), &size, &out_flags);
   return to_result(returned, size);
 }
 
@@ -73,6 +70,25 @@ Result fsync(const Operation& operation) noexcept {
 
 Result close(const Operation& operation) noexcept {
   return to_result(wev_wasi_fd_close(operation.io.fd));
+}
+
+std::expected<DescriptorTraits, Error> examine(int fd) noexcept {
+  Fdstat stat{};
+  const Errno error = to_errno(wev_wasi_fd_fdstat_get(fd, &stat));
+  if (error != errno_success) return std::unexpected(to_error(error));
+  DescriptorTraits traits;
+  const std::uint8_t type = stat.filetype;
+  traits.always_ready = type == filetype_regular_file || type == filetype_directory;
+  if (traits.always_ready) return traits;
+  const auto wanted = (stat.flags & fdflags_append) | fdflags_nonblock;
+  traits.nonblocking = to_errno(wev_wasi_fd_fdstat_set_flags(fd, wanted)) == errno_success;
+  // Node calls every pipe a socket and crashes on sock_* calls; its flags are
+  // the system's own bits instead of WASI's. No host with sockets refuses to
+  // make them non-blocking.
+  const bool socket_type =
+      type == filetype_unknown || type == filetype_socket_stream || type == filetype_socket_dgram;
+  traits.may_be_socket = socket_type && fd > 2 && stat.flags <= fdflags_all && traits.nonblocking;
+  return traits;
 }
 
 void write_to_stderr(const char* text, std::size_t size) noexcept {

@@ -167,9 +167,8 @@ TEST_P(Contract, ACancelMayBeCancelledAndItsTargetStillEnds) {
 }
 
 TEST_P(Contract, ATargetRearmedAfterACancelThatCameTooLateIsUntouched) {
-  Probe& p = probe("p", [](Probe& self) {
-    return self.calls() < 2 ? Action::rearm : Action::disarm;
-  });
+  Probe& p =
+      probe("p", [](Probe& self) { return self.calls() < 2 ? Action::rearm : Action::disarm; });
   Probe& c = probe("c");
   Probe& first = probe("first", [&](Probe&) {
     cancel(c, p);

@@ -13,7 +13,8 @@ void Contract::TearDown() {
   if (loop_ != nullptr) {
     draining_ = true;
     const auto drained = loop_->drain();
-    EXPECT_TRUE(drained) << describe(drained ? Result(0) : Result(std::unexpected(drained.error())));
+    EXPECT_TRUE(drained) << describe(drained ? Result(0)
+                                             : Result(std::unexpected(drained.error())));
     EXPECT_EQ(loop_->active(), 0u);
   }
   for (Async& async : asyncs_) loop_->detach(async);
@@ -67,8 +68,7 @@ void Contract::post(Probe& probe) {
 
 bool Contract::reset(Probe& probe, Duration delay) {
   probe.lent = true;
-  return inside_call(
-      [&] { return loop_->timer_reset(probe.completion, delay, &probe, on_end); });
+  return inside_call([&] { return loop_->timer_reset(probe.completion, delay, &probe, on_end); });
 }
 
 void Contract::notify(Async& async) {
@@ -166,8 +166,7 @@ testing::AssertionResult ended_with(const Probe& probe, const Result& expected) 
   }
   if (probe.result() == expected) return testing::AssertionSuccess();
   return testing::AssertionFailure() << "'" << probe.name << "' ended with "
-                                     << describe(probe.result()) << ", not "
-                                     << describe(expected);
+                                     << describe(probe.result()) << ", not " << describe(expected);
 }
 
 }  // namespace wev::test

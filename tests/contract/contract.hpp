@@ -142,7 +142,7 @@ inline testing::AssertionResult ended_with(const Probe& probe, std::errc expecte
 #define EXPECT_END(probe, expected) EXPECT_TRUE(::wev::test::ended_with(probe, expected))
 
 /// Skips the test where the backend's world cannot do what it needs.
-#define NEEDS(trait)                                                        \
-  do {                                                                      \
+#define NEEDS(trait)                                                         \
+  do {                                                                       \
     if (traits().no_##trait != nullptr) GTEST_SKIP() << traits().no_##trait; \
   } while (false)

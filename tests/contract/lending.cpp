@@ -60,18 +60,17 @@ TEST_P(Contract, ACallbackMayAddItsCompletionToAnotherLoop) {
     int calls = 0;
   } state{other.get()};
   Completion completion;
-  loop().add(completion, op::noop(), &state,
-             [](void* userdata, Loop&, Completion& self, Result) {
-               auto& s = *static_cast<State*>(userdata);
-               ++s.calls;
-               s.other->add(self, op::noop(), &s, [](void* data, Loop& loop, Completion&, Result) {
-                 auto& same = *static_cast<State*>(data);
-                 EXPECT_EQ(&loop, same.other);
-                 ++same.calls;
-                 return Action::disarm;
-               });
-               return Action::disarm;
-             });
+  loop().add(completion, op::noop(), &state, [](void* userdata, Loop&, Completion& self, Result) {
+    auto& s = *static_cast<State*>(userdata);
+    ++s.calls;
+    s.other->add(self, op::noop(), &s, [](void* data, Loop& loop, Completion&, Result) {
+      auto& same = *static_cast<State*>(data);
+      EXPECT_EQ(&loop, same.other);
+      ++same.calls;
+      return Action::disarm;
+    });
+    return Action::disarm;
+  });
   run();
   EXPECT_EQ(state.calls, 1);
   EXPECT_TRUE(other->run());
@@ -79,9 +78,8 @@ TEST_P(Contract, ACallbackMayAddItsCompletionToAnotherLoop) {
 }
 
 TEST_P(Contract, RearmAddsTheSameOperationAgain) {
-  Probe& p = probe("p", [](Probe& self) {
-    return self.calls() < 5 ? Action::rearm : Action::disarm;
-  });
+  Probe& p =
+      probe("p", [](Probe& self) { return self.calls() < 5 ? Action::rearm : Action::disarm; });
   add(p, op::noop());
   run();
   EXPECT_EQ(p.calls(), 5u);

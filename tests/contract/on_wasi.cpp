@@ -2,9 +2,9 @@
 //
 // The host's runner preopens a directory as "/". What cannot be made from
 // inside is found there: FIFOs named pipe0, pipe1, ...
-#include <cstdlib>
 #include <fcntl.h>
 #include <unistd.h>
+#include <cstdlib>
 
 #include "contract/contract.hpp"
 #include "support/threads.hpp"

@@ -88,9 +88,8 @@ TEST_P(Contract, AnAsyncCanBeFreedOnceDetached) {
 
 TEST_P(Contract, AnAsyncWaitCanBeRearmedAndCountsEveryDelivery) {
   Async& async = this->async();
-  Probe& p = probe("p", [](Probe& self) {
-    return self.calls() < 3 ? Action::rearm : Action::disarm;
-  });
+  Probe& p =
+      probe("p", [](Probe& self) { return self.calls() < 3 ? Action::rearm : Action::disarm; });
   add(p, op::async_wait(async));
   for (int i = 0; i < 3; ++i) {
     notify(async);

@@ -60,10 +60,11 @@ TEST_P(Contract, TimersWithEqualDeadlinesFireInSubmissionOrder) {
 }
 
 TEST_P(Contract, ATimerNeverFiresEarly) {
-  for (const Duration delay : {1ns, 999ns, 1'000ns, 333'333ns, 999'999ns, 1'000'000ns,
-                               1'000'001ns, 1'500'000ns, 2'999'999ns, 10'000'001ns}) {
+  for (const Duration delay : {1ns, 999ns, 1'000ns, 333'333ns, 999'999ns, 1'000'000ns, 1'000'001ns,
+                               1'500'000ns, 2'999'999ns, 10'000'001ns}) {
     Probe& p = probe({}, [this](Probe& self) {
-      EXPECT_GE(loop().now(), self.completion.deadline() - self.completion.operation().timer.period);
+      EXPECT_GE(loop().now(),
+                self.completion.deadline() - self.completion.operation().timer.period);
       EXPECT_GE(loop().backend().now(),
                 self.completion.deadline() - self.completion.operation().timer.period);
       return Action::disarm;
@@ -116,9 +117,8 @@ TEST_P(Contract, ARepeatingTimerDoesNotDrift) {
 }
 
 TEST_P(Contract, MissedPeriodsAreCountedNotReplayed) {
-  Probe& beat = probe("beat", [](Probe& self) {
-    return self.calls() < 2 ? Action::rearm : Action::disarm;
-  });
+  Probe& beat =
+      probe("beat", [](Probe& self) { return self.calls() < 2 ? Action::rearm : Action::disarm; });
   timer(beat, 5ms);
   look();
   rig().busy(loop(), 28ms);
@@ -345,7 +345,8 @@ TEST_P(Contract, AQueuedOperationHasItsDeadlineToo) {
   EXPECT_EQ(a.calls(), 0u);
   EXPECT_EQ(rig().write(writer, "1234"), Result(4));
   run();
-  EXPECT_EQ(first.text(a.result().value_or(0)), std::string("1234").substr(0, a.result().value_or(0)));
+  EXPECT_EQ(first.text(a.result().value_or(0)),
+            std::string("1234").substr(0, a.result().value_or(0)));
 }
 
 // A stop that comes just after the bytes must not lose them.

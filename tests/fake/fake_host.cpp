@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <set>
 
-#include "sys/wasi_error.hpp"
 #include "support/allocations.hpp"
+#include "sys/wasi_error.hpp"
 #include "wev/assert.hpp"
 
 namespace wev::test {
@@ -185,7 +185,8 @@ Errno FakeHost::perform_blocking(const Operation& operation, Size* size) {
     }
     if (!result) {
       const bool broken = result.error() == std::errc::broken_pipe;
-      if (broken && quirks_.broken_pipe == Quirks::BrokenPipe::kills) violation("killed by SIGPIPE");
+      if (broken && quirks_.broken_pipe == Quirks::BrokenPipe::kills)
+        violation("killed by SIGPIPE");
       if (broken && quirks_.broken_pipe == Quirks::BrokenPipe::swallowed) {
         *size = operation.io.size;
         return errno_success;
@@ -219,8 +220,8 @@ void FakeHost::check_subscriptions(const Subscription* in, Size count) {
                             world_.kind(in[i].fd) == World::Kind::file &&
                             quirks_.filetypes[1] == filetype_regular_file;
     if (known_file) violation("a regular file subscribed");
-    const bool wrong_way = in[i].tag == eventtype_fd_read ? in[i].fd == 1 || in[i].fd == 2
-                                                          : in[i].fd == 0;
+    const bool wrong_way =
+        in[i].tag == eventtype_fd_read ? in[i].fd == 1 || in[i].fd == 2 : in[i].fd == 0;
     if (wrong_way) violation("the wrong direction of stdio subscribed");
   }
   if (clocks != 1) violation(std::to_string(clocks) + " clocks in one call");
@@ -290,8 +291,8 @@ Duration FakeHost::effective_timeout(Timestamp timeout, bool alone) {
   const Duration step = alone ? quirks_.step_alone : quirks_.step_beside;
   left -= left % step;
   if (quirks_.early > Duration::zero()) {
-    left -= Duration(static_cast<Duration::rep>(
-        random_.below(static_cast<std::size_t>(quirks_.early.count()))));
+    left -= Duration(
+        static_cast<Duration::rep>(random_.below(static_cast<std::size_t>(quirks_.early.count()))));
   }
   return std::max(left, Duration::zero());
 }
@@ -341,7 +342,8 @@ Errno FakeHost::poll_oneoff(const Subscription* in, Event* out, Size count, Size
       ready.insert(subscription->fd);
       report(*subscription, error);
     }
-    if (late || (!found.empty() && (!quirks_.waits_for_all || ready.size() == descriptors.size()))) {
+    if (late ||
+        (!found.empty() && (!quirks_.waits_for_all || ready.size() == descriptors.size()))) {
       break;
     }
     pass_until(deadline);

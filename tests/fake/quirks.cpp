@@ -139,7 +139,9 @@ std::span<const Quirks> all_quirks() {
 
 Quirks hostile_host(std::uint64_t seed) {
   Random random(seed ^ 0x686f7374);
-  const auto maybe = [&](auto value, auto otherwise) { return random.one_in(3) ? value : otherwise; };
+  const auto maybe = [&](auto value, auto otherwise) {
+    return random.one_in(3) ? value : otherwise;
+  };
   Quirks q;
   q.name = "hostile" + std::to_string(seed);
   q.epoch = maybe(1us, 1s);

@@ -19,12 +19,12 @@ struct Quirks {
   std::string name;
 
   // Clocks.
-  Duration epoch = std::chrono::seconds(1);    ///< what the monotonic clock starts at
-  Duration step_alone = Duration(1);           ///< a clock alone is truncated to this
-  Duration step_beside = Duration(1);          ///< a clock beside descriptors is
-  Duration early = Duration::zero();           ///< and then may be early by this
-  bool clock_event_always = false;             ///< also when another event ended the call
-  sys::wasi::Errno clock_error = 0;            ///< of a call with a clock alone
+  Duration epoch = std::chrono::seconds(1);  ///< what the monotonic clock starts at
+  Duration step_alone = Duration(1);         ///< a clock alone is truncated to this
+  Duration step_beside = Duration(1);        ///< a clock beside descriptors is
+  Duration early = Duration::zero();         ///< and then may be early by this
+  bool clock_event_always = false;           ///< also when another event ended the call
+  sys::wasi::Errno clock_error = 0;          ///< of a call with a clock alone
 
   // Polling.
   Duration blind_below = Duration::zero();  ///< shorter timeouts report no descriptor
@@ -55,7 +55,7 @@ struct Quirks {
   unsigned reports_late = 0;  ///< a ready descriptor is overlooked
 
   // Descriptors.
-  sys::wasi::Errno refuses_nonblocking = 0;  ///< on pipes
+  sys::wasi::Errno refuses_nonblocking = 0;              ///< on pipes
   std::array<std::uint8_t, 4> filetypes = {0, 4, 6, 6};  ///< by World::Kind
   bool raw_flags = false;                                ///< the system's bits, not WASI's
   bool poll_sets_nonblocking = false;

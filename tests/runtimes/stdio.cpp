@@ -35,6 +35,7 @@ void report(const char* format, long long number = 0) {
 const char* name(const wev::Error& error) {
   if (error == std::errc::bad_file_descriptor) return "bad_file_descriptor";
   if (error == std::errc::broken_pipe) return "broken_pipe";
+  if (error == std::errc::io_error) return "io_error";
   return "another error";
 }
 

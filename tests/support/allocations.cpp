@@ -60,7 +60,6 @@ std::size_t allocations() noexcept { return count.load(std::memory_order_relaxed
 NoMemory::NoMemory() noexcept { fail.store(true, std::memory_order_relaxed); }
 NoMemory::~NoMemory() { fail.store(false, std::memory_order_relaxed); }
 
-
 NotOurs::NotOurs() noexcept { ++not_ours; }
 NotOurs::~NotOurs() { --not_ours; }
 

@@ -1,0 +1,67 @@
+"""Drives a guest on a host, by lines that it prints and never by delays."""
+import subprocess
+import sys
+import threading
+
+
+class Guest:
+    """A running guest. Its lines are those of stderr; each wait has a limit,
+    after which the test fails instead of hanging."""
+
+    LIMIT = 60  # seconds
+
+    def __init__(self, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE):
+        self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout,
+                                        stderr=subprocess.PIPE)
+        self.timer = threading.Timer(self.LIMIT, self.process.kill)
+        self.timer.start()
+
+    def line(self):
+        """The next line, empty at the end."""
+        return self.process.stderr.readline().decode().strip()
+
+    def expect(self, *lines):
+        for expected in lines:
+            got = self.line()
+            if got != expected:
+                raise AssertionError(f"the guest said {got!r}, not {expected!r}")
+
+    def skip_to(self, expected):
+        while (got := self.line()) != expected:
+            if not got:
+                raise AssertionError(f"the guest never said {expected!r}")
+
+    def feed(self, data):
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def finish(self):
+        """The exit code."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        rest = self.process.stderr.read()
+        code = self.process.wait()
+        self.timer.cancel()
+        self.rest = rest.decode()
+        return code
+
+
+class Skip(Exception):
+    """With the reason."""
+
+
+def run_tests(tests):
+    """Runs functions, prints what fails and the RESULT line."""
+    passed = failed = skipped = 0
+    for test in tests:
+        try:
+            test()
+            passed += 1
+        except Skip as reason:
+            skipped += 1
+            print(f"1 skipped: {reason}")
+        except Exception as error:  # pylint: disable=broad-except
+            failed += 1
+            print(f"{test.__name__}: {error!r}")
+    print(f"RESULT passed={passed} failed={failed} skipped={skipped}")
+    sys.exit(failed != 0)
