@@ -387,7 +387,7 @@ void Loop::settle(Completion& completion, Result result) {
     result = std::unexpected(expired ? Errc::timed_out : Errc::operation_canceled);
   }
   if (!result && result.error() == std::errc::bad_file_descriptor &&
-      completion.has(Completion::on_descriptor)) {
+      completion.descriptor_ != nullptr) {
     completion.descriptor_->bad = true;
   }
   completion.set_result(result);
