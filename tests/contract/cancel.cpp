@@ -199,7 +199,7 @@ struct Cancellable {
 };
 
 TEST_P(Contract, EveryWaitingOperationCanBeCancelledInEveryState) {
-  Buffer<64> buffer;
+  auto& buffer = make_buffer<64>();
   Async& async = this->async();
   std::vector<Cancellable> all = {
       {"noop", op::noop()},
@@ -263,7 +263,7 @@ TEST_P(Contract, EveryWaitingOperationCanBeCancelledInEveryState) {
 
 TEST_P(Contract, OperationsThatEndAtOnceAgreeWithTheirCancel) {
   NEEDS(files);
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   const int fd = file("12345678");
   for (const Operation& operation :
        {op::read(fd, buffer.bytes), op::pread(fd, buffer.bytes, 0), op::fsync(fd),
@@ -290,8 +290,8 @@ TEST_P(Contract, OperationsThatEndAtOnceAgreeWithTheirCancel) {
 TEST_P(Contract, CancellingTheFirstInAQueueGivesTheNextItsTurn) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<4> first;
-  Buffer<4> second;
+  auto& first = make_buffer<4>();
+  auto& second = make_buffer<4>();
   Probe& a = start("a", op::read(reader, first.bytes));
   Probe& b = start("b", op::read(reader, second.bytes));
   look();
@@ -311,7 +311,7 @@ TEST_P(Contract, CancellingTheFirstInAQueueGivesTheNextItsTurn) {
 TEST_P(Contract, BytesAlreadyMovedWinOverTheCancel) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<4> buffer;
+  auto& buffer = make_buffer<4>();
   Probe& p = start("p", op::read(reader, buffer.bytes));
   look();
   EXPECT_EQ(rig().write(writer, "data"), Result(4));

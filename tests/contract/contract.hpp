@@ -21,6 +21,15 @@ namespace wev::test {
 
 using namespace std::chrono_literals;
 
+/// A value that can be a buffer.
+template <std::size_t size>
+struct Buffer {
+  std::byte bytes[size] = {};
+  [[nodiscard]] std::string_view text(std::size_t count) const {
+    return {reinterpret_cast<const char*>(bytes), count};
+  }
+};
+
 class Contract;
 
 struct Probe {
@@ -85,6 +94,18 @@ class Contract : public testing::TestWithParam<RigMaker> {
   int connect(int listener);
   int owned(int fd);
 
+  // Buffers, which live until what is in flight at the end of the test is over.
+  template <std::size_t size>
+  std::span<Buffer<size>> make_buffers(std::size_t count) {
+    auto owned = std::make_shared<std::vector<Buffer<size>>>(count);
+    memory_.push_back(owned);
+    return *owned;
+  }
+  template <std::size_t size>
+  Buffer<size>& make_buffer() {
+    return make_buffers<size>(1)[0];
+  }
+
   /// Fills a pipe until it takes no more; returns what it holds.
   std::string fill(int fd);
 
@@ -98,6 +119,7 @@ class Contract : public testing::TestWithParam<RigMaker> {
 
   std::unique_ptr<Rig> rig_;
   std::unique_ptr<Loop> loop_;
+  std::deque<std::shared_ptr<void>> memory_;
   std::deque<Probe> probes_;
   std::deque<Async> asyncs_;
   std::vector<int> descriptors_;
@@ -108,15 +130,6 @@ class Contract : public testing::TestWithParam<RigMaker> {
 
 /// What needs other threads; for rigs that are woken by them.
 class ContractWithThreads : public Contract {};
-
-/// A value that can be a buffer.
-template <std::size_t size>
-struct Buffer {
-  std::byte bytes[size] = {};
-  [[nodiscard]] std::string_view text(std::size_t count) const {
-    return {reinterpret_cast<const char*>(bytes), count};
-  }
-};
 
 inline std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));

@@ -58,7 +58,7 @@ TEST_P(Contract, WritesToAFileAreReadBack) {
   Probe& synced = start("synced", op::fsync(fd));
   run();
   EXPECT_END(synced, Result(0));
-  Buffer<64> buffer;
+  auto& buffer = make_buffer<64>();
   Probe& r = start("r", op::pread(fd, buffer.bytes, 0));
   run();
   ASSERT_TRUE(r.result());
@@ -68,8 +68,8 @@ TEST_P(Contract, WritesToAFileAreReadBack) {
 TEST_P(Contract, PositionalOperationsLeaveThePositionAlone) {
   NEEDS(files);
   const int fd = file("abcdefghij");
-  Buffer<4> middle;
-  Buffer<2> first;
+  auto& middle = make_buffer<4>();
+  auto& first = make_buffer<2>();
   Probe& a = start("a", op::pread(fd, middle.bytes, 3));
   Probe& b = start("b", op::pwrite(fd, bytes_of("XY"), 8));
   Probe& c = start("c", op::pread(fd, middle.bytes, 100));
@@ -82,7 +82,7 @@ TEST_P(Contract, PositionalOperationsLeaveThePositionAlone) {
   run();
   ASSERT_TRUE(d.result());
   EXPECT_EQ(first.text(*d.result()), std::string_view("ab").substr(0, *d.result()));
-  Buffer<10> all;
+  auto& all = make_buffer<10>();
   Probe& e = start("e", op::pread(fd, all.bytes, 0));
   run();
   EXPECT_END(e, Result(10));
@@ -105,7 +105,7 @@ TEST_P(Contract, AClosedFileIsABadDescriptor) {
   Probe& closed = start("closed", op::close(fd));
   run();
   EXPECT_END(closed, Result(0));
-  Buffer<1> buffer;
+  auto& buffer = make_buffer<1>();
   Probe& p = start("p", op::read(fd, buffer.bytes));
   Probe& again = start("again", op::close(fd));
   run();
@@ -118,7 +118,7 @@ TEST_P(Contract, AClosedFileIsABadDescriptor) {
 TEST_P(Contract, AReadWaitsForBytes) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<16> buffer;
+  auto& buffer = make_buffer<16>();
   Probe& r = start("r", op::read(reader, buffer.bytes));
   Probe& t = probe("t", [&, writer = writer](Probe&) {
     EXPECT_EQ(rig().write(writer, "hello"), Result(5));
@@ -135,7 +135,7 @@ TEST_P(Contract, BytesThatAreThereAreReadAtOnceOrSoon) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
   EXPECT_EQ(rig().write(writer, "hello"), Result(5));
-  Buffer<16> buffer;
+  auto& buffer = make_buffer<16>();
   Probe& r = start("r", op::read(reader, buffer.bytes));
   run();
   ASSERT_TRUE(r.result());
@@ -158,7 +158,7 @@ TEST_P(Contract, AReadOfAClosedPipeEndsWithZeroAfterItsBytes) {
 TEST_P(Contract, AReadInFlightEndsWhenTheWriterCloses) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<16> buffer;
+  auto& buffer = make_buffer<16>();
   Probe& r = start("r", op::read(reader, buffer.bytes));
   Probe& t = probe("t", [&, writer = writer](Probe&) {
     EXPECT_EQ(rig().close(writer), Result(0));
@@ -284,7 +284,7 @@ TEST_P(Contract, EveryByteArrivesOnceAndInOrder) {
 TEST_P(Contract, ReadsOfOneDescriptorEndInTheOrderOfTheirAdds) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  std::vector<Buffer<2>> buffers(20);
+  const auto buffers = make_buffers<2>(20);
   std::string expected;
   std::vector<Probe*> probes;
   for (std::size_t i = 0; i < buffers.size(); ++i) {
@@ -310,7 +310,7 @@ TEST_P(Contract, ReadsOfOneDescriptorEndInTheOrderOfTheirAdds) {
 TEST_P(Contract, ReadingAndWritingOneDescriptorDoNotWaitForEachOther) {
   NEEDS(sockets);
   const auto [first, second] = socket_pair();
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& r = start("r", op::read(first, buffer.bytes));
   Probe& w = start("w", op::write(first, bytes_of("ping")));
   run_until([&] { return w.calls() > 0; });
@@ -332,7 +332,7 @@ TEST_P(Contract, ManyDescriptorsWaitAtOnce) {
   NEEDS(pipes);
   const std::size_t count = traits().many_descriptors;
   std::vector<Pair> pipes;
-  std::vector<Buffer<8>> buffers(count);
+  const auto buffers = make_buffers<8>(count);
   std::vector<Probe*> probes;
   for (std::size_t i = 0; i < count; ++i) {
     pipes.push_back(pipe());
@@ -383,7 +383,7 @@ TEST_P(Contract, AcceptEndsWithEachConnectionOnce) {
   ASSERT_EQ(accepted.size(), 3u);
   std::string greetings;
   for (const int fd : accepted) {
-    Buffer<8> buffer;
+    auto& buffer = make_buffer<8>();
     Probe& r = start("r", op::recv(fd, buffer.bytes));
     run();
     ASSERT_TRUE(r.result());
@@ -399,7 +399,7 @@ TEST_P(Contract, SocketsSendReceivePeekAndShutDown) {
   run();
   ASSERT_TRUE(s.result());
   const std::string sent = std::string("hello").substr(0, *s.result());
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& peek = start("peek", op::recv(second, buffer.bytes, recv_peek));
   run();
   ASSERT_TRUE(peek.result());
@@ -430,7 +430,7 @@ TEST_P(Contract, SendingToAClosedPeerIsAnError) {
 TEST_P(Contract, SocketOperationsOnAPipeAreRefused) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& a = start("a", op::recv(reader, buffer.bytes));
   Probe& b = start("b", op::send(writer, bytes_of("x")));
   Probe& c = start("c", op::accept(reader));
@@ -442,7 +442,7 @@ TEST_P(Contract, SocketOperationsOnAPipeAreRefused) {
 // What is wrong with one descriptor ---------------------------------------------------
 
 TEST_P(Contract, ABadDescriptorFailsOnlyItsOwnOperations) {
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& t = timer("t", 5ms);
   Probe* good = nullptr;
   Pair good_pipe;
@@ -473,7 +473,7 @@ TEST_P(Contract, ABadDescriptorFailsOnlyItsOwnOperations) {
 TEST_P(Contract, ReadingTheWritingEndFailsOnlyThat) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& wrong = start("wrong", op::read(writer, buffer.bytes));
   Probe& right = start("right", op::read(reader, buffer.bytes));
   run_until([&] { return wrong.calls() > 0; });
@@ -488,7 +488,7 @@ TEST_P(Contract, ReadingTheWritingEndFailsOnlyThat) {
 TEST_P(Contract, CloseEndsWhatIsInFlightFirst) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& a = start("a", op::read(reader, buffer.bytes));
   Probe& b = start("b", op::read(reader, buffer.bytes));
   Probe& p = start("p", op::poll_readable(reader), loop().now() + 1h);
@@ -506,7 +506,7 @@ TEST_P(Contract, CloseEndsWhatIsInFlightFirst) {
 TEST_P(Contract, OperationsAfterACloseFailUntilItIsDelivered) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& c = start("c", op::close(reader));
   Probe& late = start("late", op::read(reader, buffer.bytes));
   Probe& again = start("again", op::close(reader));
@@ -520,7 +520,7 @@ TEST_P(Contract, RearmOnADescriptorThatIsBeingClosedIsIgnored) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
   EXPECT_EQ(rig().write(writer, "x"), Result(1));
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& c = probe("c");
   Probe& r = probe("r", [&, reader = reader](Probe& self) {
     if (self.calls() > 1) return Action::disarm;
@@ -539,8 +539,8 @@ TEST_P(Contract, RearmOnADescriptorThatIsBeingClosedIsIgnored) {
 // What came for the old owner of a number never reaches the new one.
 TEST_P(Contract, ANumberThatIsReusedAtOnceBelongsToItsNewOwner) {
   NEEDS(pipes);
-  Buffer<8> old_buffer;
-  Buffer<8> new_buffer;
+  auto& old_buffer = make_buffer<8>();
+  auto& new_buffer = make_buffer<8>();
   for (int round = 0; round < 20; ++round) {
     const auto old_pipe = pipe();
     Probe& old_read = start({}, op::read(old_pipe.reader, old_buffer.bytes));
@@ -573,7 +573,7 @@ TEST_P(Contract, ANumberThatIsReusedAtOnceBelongsToItsNewOwner) {
 TEST_P(Contract, ADescriptorInUseCannotBeForgotten) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& r = start("r", op::read(reader, buffer.bytes));
   look();
   EXPECT_FALSE(loop().forget(reader));
@@ -588,7 +588,7 @@ TEST_P(Contract, ADescriptorInUseCannotBeForgotten) {
 TEST_P(Contract, ATimerThatRearmsAtZeroDoesNotStarveIo) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   Probe& spin = probe({}, [this](Probe&) {
     rig().busy(loop(), 10us);
     return Action::rearm;
@@ -605,7 +605,7 @@ TEST_P(Contract, ATimerThatRearmsAtZeroDoesNotStarveIo) {
 TEST_P(Contract, AFloodOfIoDoesNotStarveTimers) {
   NEEDS(files);
   const int fd = file("x");
-  Buffer<1> buffer;
+  auto& buffer = make_buffer<1>();
   Probe& flood = probe({}, [this](Probe&) {
     rig().busy(loop(), 1us);
     return Action::rearm;

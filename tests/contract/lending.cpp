@@ -88,7 +88,7 @@ TEST_P(Contract, RearmAddsTheSameOperationAgain) {
 TEST_P(Contract, ARearmedReadReadsOn) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<3> buffer;
+  auto& buffer = make_buffer<3>();
   std::string received;
   Probe& p = probe("p", [&](Probe& self) {
     if (!self.result() || *self.result() == 0) return Action::disarm;

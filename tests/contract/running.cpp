@@ -182,7 +182,7 @@ TEST_P(Contract, DrainEndsEverythingOnce) {
   all.push_back(&start("w", op::async_wait(async)));
   loop().unref(all.back()->completion);
   all.push_back(&start("n", op::noop()));
-  Buffer<8> buffer;
+  auto& buffer = make_buffer<8>();
   if (traits().no_pipes == nullptr) {
     const auto [reader, writer] = pipe();
     all.push_back(&start("r", op::read(reader, buffer.bytes)));
@@ -222,7 +222,7 @@ TEST_P(Contract, DrainCarriesClosesOut) {
   Probe& closed = start("closed", op::close(writer));
   EXPECT_TRUE(loop().drain());
   EXPECT_END(closed, Result(0));
-  Buffer<4> buffer;
+  auto& buffer = make_buffer<4>();
   EXPECT_EQ(rig().perform(op::read(reader, buffer.bytes)), Result(0));
 }
 

@@ -320,7 +320,7 @@ TEST_P(Contract, AnAsyncWaitEndsAtItsDeadline) {
 TEST_P(Contract, AReadEndsAtItsDeadlineAndCanBeGivenANewOne) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<16> buffer;
+  auto& buffer = make_buffer<16>();
   Probe& p = probe("p", [&](Probe& self) {
     self.completion.set_deadline(loop().now() + 3ms);
     return self.calls() < 3 ? Action::rearm : Action::disarm;
@@ -336,8 +336,8 @@ TEST_P(Contract, AReadEndsAtItsDeadlineAndCanBeGivenANewOne) {
 TEST_P(Contract, AQueuedOperationHasItsDeadlineToo) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<4> first;
-  Buffer<4> second;
+  auto& first = make_buffer<4>();
+  auto& second = make_buffer<4>();
   Probe& a = start("a", op::read(reader, first.bytes));
   Probe& b = start("b", op::read(reader, second.bytes), loop().now() + 3ms);
   run_until([&] { return b.calls() > 0; });
@@ -353,7 +353,7 @@ TEST_P(Contract, AQueuedOperationHasItsDeadlineToo) {
 TEST_P(Contract, BytesAlreadyMovedWinOverTheDeadline) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
-  Buffer<4> buffer;
+  auto& buffer = make_buffer<4>();
   Probe& p = start("p", op::read(reader, buffer.bytes), loop().now() + 5ms);
   look();
   (void)rig().write(writer, "abcd");
