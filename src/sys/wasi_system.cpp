@@ -7,6 +7,21 @@ namespace wev::sys {
 
 using namespace wasi;
 
+namespace {
+
+// wazero says EBADF of socket calls on what is open, but no socket.
+Result socket_result(std::int32_t returned, Fd fd, Size size = 0) noexcept {
+  if (to_errno(returned) == errno_badf) {
+    Fdstat stat{};
+    if (to_errno(wev_wasi_fd_fdstat_get(fd, &stat)) == errno_success) {
+      return std::unexpected(std::errc::not_a_socket);
+    }
+  }
+  return to_result(returned, size);
+}
+
+}  // namespace
+
 Result read(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
@@ -41,27 +56,28 @@ Result recv(const Operation& operation) noexcept {
   std::uint16_t out_flags = 0;
   const auto returned = wev_wasi_sock_recv(
       operation.io.fd, &iovec, 1, static_cast<std::int32_t>(operation.io.flags), &size, &out_flags);
-  return to_result(returned, size);
+  return socket_result(returned, operation.io.fd, size);
 }
 
 Result send(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
   const auto returned = wev_wasi_sock_send(operation.io.fd, &iovec, 1, 0, &size);
-  return to_result(returned, size);
+  return socket_result(returned, operation.io.fd, size);
 }
 
 Result accept(const Operation& operation) noexcept {
   Fd connection = -1;
-  const Result result =
-      to_result(wev_wasi_sock_accept(operation.io.fd, fdflags_nonblock, &connection));
+  const auto returned = wev_wasi_sock_accept(operation.io.fd, fdflags_nonblock, &connection);
+  const Result result = socket_result(returned, operation.io.fd);
   if (!result) return result;
   return static_cast<Size>(connection);
 }
 
 Result shutdown(const Operation& operation) noexcept {
-  return to_result(
-      wev_wasi_sock_shutdown(operation.io.fd, static_cast<std::int32_t>(operation.io.flags)));
+  const auto returned =
+      wev_wasi_sock_shutdown(operation.io.fd, static_cast<std::int32_t>(operation.io.flags));
+  return socket_result(returned, operation.io.fd);
 }
 
 Result fsync(const Operation& operation) noexcept {

@@ -4,10 +4,15 @@
 // inside is found there: FIFOs named pipe0, pipe1, ...
 #include <fcntl.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdlib>
 
 #include "contract/contract.hpp"
 #include "support/threads.hpp"
+#include "sys/wasi.hpp"
 
 namespace wev::test {
 namespace {
@@ -17,9 +22,11 @@ constexpr std::size_t pipes = 1'100;
 class WasiRig final : public Rig {
  public:
   WasiRig() {
-    static const char* const why_no_pipes = probe_pipes();
-    traits_.no_pipes = traits_.no_full_pipes = traits_.no_broken_pipes = why_no_pipes;
-    traits_.no_poll_readable = traits_.no_poll_writable = why_no_pipes;
+    static const Pipes found = probe_pipes();
+    traits_.no_pipes = traits_.no_full_pipes = found.none;
+    traits_.no_broken_pipes = found.no_broken_pipe;
+    traits_.no_poll_readable = found.no_poll_readable;
+    traits_.no_poll_writable = found.no_poll_writable;
     traits_.no_sockets = "the runner gives no sockets";
     traits_.no_threads = why_no_threads();
     traits_.many_timers = 1'000'000;
@@ -56,14 +63,52 @@ class WasiRig final : public Rig {
   }
 
  private:
-  // Whether a FIFO in the preopened directory is a pipe to the host. Open for
-  // both, since Wasmtime blocks in open() until the other end is.
-  static const char* probe_pipes() {
+  struct Pipes {
+    const char* none = nullptr;
+    const char* no_poll_readable = nullptr;
+    const char* no_poll_writable = nullptr;
+    const char* no_broken_pipe = nullptr;
+  };
+
+  static bool says_ready(int fd, std::uint8_t type) {
+    using namespace sys::wasi;
+    std::array<Subscription, 2> subscriptions{};
+    subscriptions[0].tag = eventtype_clock;
+    subscriptions[0].clock = {clock_monotonic, 10'000'000, 0, 0};
+    subscriptions[1].tag = type;
+    subscriptions[1].fd = fd;
+    std::array<Event, 2> events{};
+    Size count = 0;
+    wev_wasi_poll_oneoff(subscriptions.data(), events.data(), 2, &count);
+    return std::ranges::any_of(std::span(events).first(count),
+                               [type](const Event& event) { return event.type == type; });
+  }
+
+  // What a FIFO in the preopened directory is to the host. Opened for both
+  // first, since Wasmtime blocks in open() until the other end is.
+  static Pipes probe_pipes() {
     const int both = ::open("/pipe0", O_RDWR | O_NONBLOCK);
     char byte = 'x';
     const bool works = both >= 0 && ::write(both, &byte, 1) == 1 && ::read(both, &byte, 1) == 1;
     if (both >= 0) ::close(both);
-    return works ? nullptr : "the host has no pipes besides stdio";
+    if (!works) {
+      constexpr const char* none = "the host has no pipes besides stdio";
+      return {none, none, none, none};
+    }
+    Pipes pipes;
+    const int reader = ::open("/pipe0", O_RDONLY | O_NONBLOCK);
+    const int writer = ::open("/pipe0", O_WRONLY | O_NONBLOCK);
+    constexpr const char* unknown = "the host does not tell readiness of pipes";
+    if (says_ready(reader, sys::wasi::eventtype_fd_read)) pipes.no_poll_readable = unknown;
+    while (::write(writer, &byte, 1) == 1) {
+    }
+    if (says_ready(writer, sys::wasi::eventtype_fd_write)) pipes.no_poll_writable = unknown;
+    ::close(reader);
+    if (::write(writer, &byte, 1) != -1 || errno != EPIPE) {
+      pipes.no_broken_pipe = "the host calls a broken pipe something else";
+    }
+    ::close(writer);
+    return pipes;
   }
 
   std::size_t next_pipe_ = 0;

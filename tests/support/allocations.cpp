@@ -40,18 +40,18 @@ void* __wrap_realloc(void* old, std::size_t size) {
 
 // Where the C++ library is shared, its operator new calls malloc out of the
 // linker's reach.
-void* operator new(std::size_t size) {
+[[gnu::weak]] void* operator new(std::size_t size) {
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   std::abort();
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+[[gnu::weak]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   return std::malloc(size == 0 ? 1 : size);
 }
-void* operator new[](std::size_t size) { return operator new(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::weak]] void* operator new[](std::size_t size) { return operator new(size); }
+[[gnu::weak]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::weak]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::weak]] void operator delete[](void* memory) noexcept { std::free(memory); }
+[[gnu::weak]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace wev::test {
 
