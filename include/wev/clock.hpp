@@ -7,7 +7,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <limits>
+#include <ratio>
+#include <type_traits>
 
 namespace wev {
 
@@ -30,14 +31,21 @@ inline constexpr Instant never = Instant::max();
 /// representable one instead of overflowing; not-a-number becomes zero.
 template <class Rep, class Period>
 constexpr Duration saturate(std::chrono::duration<Rep, Period> d) noexcept {
-  // In long double the comparison is exact enough for the ends of the range,
-  // and the cast below stays inside it.
-  using Wide = std::chrono::duration<long double, std::nano>;
-  const long double ns = Wide(d).count();
-  if (ns != ns) return Duration::zero();
-  if (ns >= 9.2233720368547758e18L) return Duration::max();
-  if (ns <= -9.2233720368547758e18L) return Duration::min();
-  return std::chrono::duration_cast<Duration>(d);
+  using PerTick = std::ratio_divide<Period, std::nano>;
+  if constexpr (std::is_integral_v<Rep>) {
+    // Wide enough for any count times any ratio.
+    __extension__ using Wide = __int128;
+    const Wide ns = static_cast<Wide>(d.count()) * PerTick::num / PerTick::den;
+    if (ns > Duration::max().count()) return Duration::max();
+    if (ns < Duration::min().count()) return Duration::min();
+    return Duration(static_cast<Duration::rep>(ns));
+  } else {
+    const long double ns = static_cast<long double>(d.count()) * PerTick::num / PerTick::den;
+    if (ns != ns) return Duration::zero();
+    if (ns >= 0x1p63L) return Duration::max();
+    if (ns <= -0x1p63L) return Duration::min();
+    return Duration(static_cast<Duration::rep>(ns));
+  }
 }
 constexpr Duration saturate(Duration d) noexcept { return d; }
 

@@ -24,6 +24,8 @@ struct Descriptor : Allocated {
   std::uint32_t backend_flags = 0;
   /// By Direction; those with the backend stand in front.
   List<Completion> queues[3];
+  /// Operations that have not ended, wherever they stand.
+  std::size_t users = 0;
   /// An operation ended with bad_file_descriptor.
   bool bad = false;
   /// The close that ends this entry, once it has begun.
@@ -32,9 +34,7 @@ struct Descriptor : Allocated {
   [[nodiscard]] List<Completion>& queue(Direction direction) noexcept {
     return queues[static_cast<std::size_t>(direction)];
   }
-  [[nodiscard]] bool idle() const noexcept {
-    return queues[0].empty() && queues[1].empty() && queues[2].empty();
-  }
+  [[nodiscard]] bool idle() const noexcept { return users == 0; }
 };
 
 /// Open addressing with linear probing, by descriptor number. Numbers may be

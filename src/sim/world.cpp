@@ -121,10 +121,22 @@ bool World::ready(int fd, Direction direction) const noexcept {
 
 bool World::ready(const Operation& operation) const noexcept {
   const Open* open = find(operation.io.fd);
-  const bool empty = operation.io.size == 0 && (operation.kind() == OperationKind::read ||
-                                                operation.kind() == OperationKind::write);
-  return open == nullptr || empty || is_refused(*open, operation.kind()) ||
-         ready(operation.io.fd, operation.type->direction);
+  if (open == nullptr || is_refused(*open, operation.kind())) return true;
+  switch (operation.kind()) {
+    case OperationKind::fsync:
+    case OperationKind::shutdown: return true;
+    case OperationKind::accept:
+      if (open->kind != Kind::listener) return true;
+      break;
+    case OperationKind::read:
+    case OperationKind::write:
+    case OperationKind::recv:
+    case OperationKind::send:
+      if (operation.io.size == 0 || open->kind == Kind::listener) return true;
+      break;
+    default: break;
+  }
+  return ready(operation.io.fd, operation.type->direction);
 }
 
 // Socket operations on what is none.

@@ -1,5 +1,8 @@
 // system.hpp over WASI 0.1.
 #include "sys/system.hpp"
+
+#include <cstdlib>
+
 #include "sys/wasi.hpp"
 #include "sys/wasi_error.hpp"
 
@@ -8,6 +11,17 @@ namespace wev::sys {
 using namespace wasi;
 
 namespace {
+
+#if defined(__wasm__)
+// The adapter from WASI 0.1 to 0.2 (jco's, for one) grows the memory for itself
+// at the first host call, and wasi-libc's first malloc takes all that is there
+// for heap, the adapter's page included. So that first malloc comes first,
+// before wasi-libc's own constructor (51) asks for the preopened directories.
+[[gnu::constructor(50)]] void take_the_heap() {
+  void* volatile memory = std::malloc(1);
+  std::free(memory);
+}
+#endif
 
 // wazero says EBADF of socket calls on what is open, but no socket.
 Result socket_result(std::int32_t returned, Fd fd, Size size = 0) noexcept {

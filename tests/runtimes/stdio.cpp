@@ -4,8 +4,10 @@
 //   stdio lines    reads stdin; says "ready" when three beats have passed with
 //                  nothing to read, "got N" for bytes, "end" and how.
 //   stdio write    writes to stdout until that fails, and reports how.
+//   stdio idle N   reads an idle stdin until a timer of N ms ends it.
 //   stdio wrong    reads stdout and writes stdin, and reports how.
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "wev/loop.hpp"
@@ -70,12 +72,22 @@ Action on_wrong(void*, Loop&, Completion&, Result result) {
   return Action::disarm;
 }
 
+Action on_idled(void* userdata, Loop& loop, Completion&, Result) {
+  loop.cancel(static_cast<Guest*>(userdata)->io);
+  return Action::disarm;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const char* mode = argc > 1 ? argv[1] : "lines";
   static Guest guest;
   Loop& loop = guest.loop;
+  if (std::strcmp(mode, "idle") == 0) {
+    loop.timer(guest.beat, std::chrono::milliseconds(std::atoi(argv[2])), &guest, on_idled);
+    loop.add(guest.io, wev::op::read(0, guest.buffer), &guest, on_wrong);
+    return loop.run() ? 0 : 1;
+  }
   loop.timer(guest.beat, 5ms, &guest, on_beat);
   loop.unref(guest.beat);
   if (std::strcmp(mode, "lines") == 0) {
