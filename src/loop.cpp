@@ -384,14 +384,13 @@ void Loop::end(Completion& completion, Result result) {
 void Loop::settle(Completion& completion, Result result) {
   if (completion.heap_index_ != Completion::not_in_heap) timers_.remove(completion);
   completion.unlink();
-  if (completion.has(Completion::on_descriptor)) --completion.descriptor_->users;
   if (!result && result.error() == std::errc::operation_canceled) {
     const bool expired = completion.has(Completion::expired);
     result = std::unexpected(expired ? Errc::timed_out : Errc::operation_canceled);
   }
-  if (!result && result.error() == std::errc::bad_file_descriptor &&
-      completion.descriptor_ != nullptr) {
-    completion.descriptor_->bad = true;
+  if (Descriptor* descriptor = completion.descriptor_; descriptor != nullptr) {
+    if (completion.has(Completion::on_descriptor)) --descriptor->users;
+    if (!result && result.error() == std::errc::bad_file_descriptor) descriptor->bad = true;
   }
   completion.set_result(result);
   completion.set(Completion::ended);
