@@ -3,7 +3,7 @@
 # Sourced by ./dev and by hosts/run. For each host NAME there are
 #   install_NAME   fetches it into $tools; fails, saying why, where it cannot be had
 #   version_NAME   prints its version; fails where it is not installed
-#   run_NAME       [--dir DIR] PROGRAM [ARGUMENT...]; DIR is the program's "/"
+#   run_NAME       [--dir DIR | --listen HOST:PORT] PROGRAM [ARGUMENT...]; DIR is the program's "/"
 # An install_NAME prints its reason on stdout, and what it installs on stderr.
 # Expects $tools (a directory) and $root (the project's).
 
@@ -28,6 +28,8 @@ declare -A left_out=([jco]='*ManyTimersFire*')
 declare -A left_out_reason=(
   [jco]="Debian's wasi-libc and the adapter overwrite each other once the heap has grown by 100 MB"
 )
+# Hosts that run a program with a listening socket: --listen HOST:PORT.
+declare -A has_sockets=([wazero]=1)
 # Hosts whose guests find no FIFOs.
 declare -A no_fifos=([wasmi]=1)
 # Hosts that pass no arguments to a program.
@@ -127,6 +129,9 @@ run_wazero() {
   local options=(-env-inherit "-cachedir=$tools/wazero-cache")
   if [ "$1" = --dir ]; then
     options+=("-mount=$2:/")
+    shift 2
+  elif [ "$1" = --listen ]; then
+    options+=("-listen=$2")
     shift 2
   fi
   exec "$wazero" run "${options[@]}" "$@"
