@@ -76,7 +76,7 @@ run_node20() { exec node --no-warnings "$root/hosts/node.mjs" "$@"; }
 install_wasmtime() {
   [ -x "$tools/wasmtime/bin/python" ] && return
   echo "installing from PyPI: wasmtime" >&2
-  rm -rf "$tools/wasmtime"
+  rm -rf "$tools/wasmtime" "$tools/wasmtime.new"
   python3 -m venv "$tools/wasmtime.new" > /dev/null ||
     { echo "python3 has no venv"; return 1; }
   "$tools/wasmtime.new/bin/pip" install --quiet --disable-pip-version-check wasmtime ||

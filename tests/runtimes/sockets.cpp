@@ -21,8 +21,7 @@ constexpr int listener = 3;
 int served = 0;
 
 void report(const char* what, Result result = 0) {
-  std::fprintf(stderr, "%s %d\n", what,
-               static_cast<int>(result ? *result : result.error().code()));
+  std::fprintf(stderr, "%s %d\n", what, static_cast<int>(result ? *result : result.error().code()));
 }
 
 // recv, send what came, and so on; at the end shutdown, then close.
