@@ -55,6 +55,7 @@ IO_ERROR_FOR_BROKEN_PIPE = ("wasmtime", "wazero", "wasmi")
 # What a host does not survive, or cannot show.
 CANNOT = {
     ("jco", "broken pipe"): "a stdout without a reader ends this host",
+    ("jco", "flush"): "this host exits before a slow reader has everything",
     ("wasmi", "null"): "polling /dev/null or a directory ends this host",
     ("wasmi", "unbuffered"): "this host buffers stdout by lines",
 }

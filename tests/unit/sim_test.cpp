@@ -411,6 +411,23 @@ TEST(SimDeathTest, ADescriptorClosedUnderBothDirectionsFailsBothAndNothingElse) 
               testing::ExitedWithCode(0), "");
 }
 
+// A cancel ends it soon, whoever has got its number since.
+TEST(Sim, WhatIsCancelledAfterItsDescriptorWasClosedEndsAlthoughTheNumberIsReused) {
+  Sim sim(calm);
+  Loop loop(sim);
+  const int reader = sim.pipe().first;
+  Op read;
+  add(loop, read, op::read(reader, read.buffer));
+  EXPECT_TRUE(loop.tick(RunMode::no_wait));
+  EXPECT_EQ(sim.close(reader), Result(0));
+  loop.cancel(read.completion);
+  ASSERT_EQ(sim.pipe().first, reader);
+  EXPECT_TRUE(loop.run());
+  EXPECT_TRUE(read.ended());
+  (void)sim.close(reader);
+  EXPECT_TRUE(loop.drain());
+}
+
 // What the loop counts must not depend on when it sees a post.
 TEST(Sim, AnUnreferencedPostLeavesTheNumberOfActiveOnesAlone) {
   Sim sim(calm);
