@@ -119,9 +119,9 @@ TEST_P(Contract, ARepeatingTimerDoesNotDrift) {
 TEST_P(Contract, MissedPeriodsAreCountedNotReplayed) {
   Probe& beat =
       probe("beat", [](Probe& self) { return self.calls() < 2 ? Action::rearm : Action::disarm; });
-  timer(beat, 5ms);
+  timer(beat, 50ms);
   look();
-  rig().busy(loop(), 28ms);
+  rig().busy(loop(), 280ms);
   run();
   ASSERT_EQ(beat.calls(), 2u);
   EXPECT_GE(beat.results[0].value_or(0), 5u);
@@ -223,12 +223,12 @@ TEST_P(Contract, ResettingATimerBeforeItsFirstTickMovesIt) {
 }
 
 TEST_P(Contract, ResettingAnActiveTimerMovesItLaterOrEarlier) {
-  Probe& late = timer("late", 5ms);
+  Probe& late = timer("late", 200ms);
   Probe& early = timer("early", 1h);
-  timer("middle", 15ms);
+  timer("middle", 240ms);
   look();
   EXPECT_EQ(late.state(), Completion::State::active);
-  EXPECT_TRUE(reset(late, 25ms));
+  EXPECT_TRUE(reset(late, 260ms));
   EXPECT_TRUE(reset(early, 10ms));
   EXPECT_EQ(log(), "");
   run();
@@ -247,8 +247,8 @@ TEST_P(Contract, ResettingTwiceTakesTheLast) {
 }
 
 TEST_P(Contract, AResetTimerStandsBehindOthersOfTheSameDeadline) {
-  Probe& a = timer("a", 10ms);
-  timer("b", 10ms);
+  Probe& a = timer("a", 200ms);
+  timer("b", 200ms);
   look();
   EXPECT_EQ(log(), "");
   EXPECT_TRUE(reset(a, a.completion.deadline() - loop().now()));
@@ -367,12 +367,12 @@ TEST_P(Contract, BytesAlreadyMovedWinOverTheDeadline) {
 
 TEST_P(Contract, AFinishedOperationsDeadlineIsGone) {
   Async& async = this->async();
-  Probe& p = start("p", op::async_wait(async), loop().now() + 2ms);
+  Probe& p = start("p", op::async_wait(async), loop().now() + 200ms);
   look();
   notify(async);
   look();
   EXPECT_END(p, Result(0));
-  timer("q", 5ms);
+  timer("q", 210ms);
   run();
   EXPECT_EQ(p.calls(), 1u);
 }
