@@ -16,6 +16,12 @@ struct Allocated {
   static void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
     return std::malloc(size);
   }
+  /// For plain `new T` and std::make_unique: traps when out of memory.
+  static void* operator new(std::size_t size) {
+    void* memory = std::malloc(size);
+    if (memory == nullptr) __builtin_trap();
+    return memory;
+  }
   static void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
   static void operator delete(void* memory) noexcept { std::free(memory); }
   // A class's own operator new hides these.

@@ -74,9 +74,10 @@ std::optional<Result> Sim::start(Completion& completion) {
 
 bool Sim::cancel(Completion& completion) {
   const std::size_t i = completion.backend_slot - 1;
-  const bool possible = interruptible(completion.operation().kind()) &&
-                        world_->is_open(completion.operation().io.fd) &&
-                        world_->kind(completion.operation().io.fd) != World::Kind::file;
+  const Operation& operation = completion.operation();
+  const int fd = operation.io.fd;
+  const bool possible = interruptible(operation.kind()) &&
+                        (!world_->is_open(fd) || world_->kind(fd) != World::Kind::file);
   if (possible && (!options_.moody || random_->one_in(2))) {
     remove(i);
     return true;
