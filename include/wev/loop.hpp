@@ -60,8 +60,10 @@ enum class RunMode : std::uint8_t {
 
 class Loop {
  public:
-  /// On the platform's own backend (today: WASI 0.1), which it owns.
+  /// On the platform's best backend, which it owns; see backends.hpp for others.
   Loop();
+  /// On a backend of make_backend(), which it owns.
+  explicit Loop(std::unique_ptr<Backend> backend);
   /// On a backend of the caller's, which outlives the loop.
   explicit Loop(Backend& backend);
   /// REQUIRES: nothing is lent.
@@ -179,8 +181,6 @@ class Loop {
 
  private:
   friend class Async;
-
-  explicit Loop(std::unique_ptr<Backend> backend);
 
   // Lending.
   void lend(Completion& completion, const Operation& operation, void* userdata, Callback callback);

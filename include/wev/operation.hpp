@@ -73,9 +73,9 @@ struct OperationType {
   /// resource_unavailable_try_again where a non-blocking descriptor would
   /// block. nullptr where the loop itself does all there is to do.
   Result (*perform)(const Operation& operation) noexcept;
-  /// For operations on a descriptor: finds out what it is and makes it
-  /// non-blocking where it can be. Fails where it is none.
-  std::expected<DescriptorTraits, Error> (*examine)(int fd) noexcept;
+  /// For operations on a descriptor: finds out what it is and, if asked to,
+  /// makes it non-blocking where it can be. Fails where it is none.
+  std::expected<DescriptorTraits, Error> (*examine)(int fd, bool set_nonblocking) noexcept;
 };
 
 /// Bits of op::poll's result.

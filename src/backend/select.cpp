@@ -1,25 +1,35 @@
-// The only choice of a platform outside of sys/: the backend of Loop().
+// The only choice of a platform outside of sys/.
+#include "wev/backends.hpp"
+#include "wev/loop.hpp"
+
 #if defined(__wasm__)
 #include "backend/wasi_poll.hpp"
 #endif
-#include "wev/loop.hpp"
 
 namespace wev {
+
+std::expected<std::unique_ptr<Backend>, Error> make_backend(
+    [[maybe_unused]] const BackendOptions& options) {
+#if defined(__wasm__)
+  if (options.kind == BackendKind::best || options.kind == BackendKind::wasi_poll) {
+    auto* backend = new (std::nothrow) WasiPoll(options.wasi);
+    if (backend == nullptr) return std::unexpected(std::errc::not_enough_memory);
+    return std::unique_ptr<Backend>(backend);
+  }
+#endif
+  return std::unexpected(std::errc::operation_not_supported);
+}
+
 namespace {
 
-std::unique_ptr<Backend> platform_backend() {
-#if defined(__wasm__)
-  auto* backend = new (std::nothrow) WasiPoll;
-  WEV_ASSERT(backend != nullptr, "Loop(): no memory for its backend");
-  return std::unique_ptr<Backend>(backend);
-#else
-  WEV_ASSERT(false, "Loop(): no backend of this platform yet, pass one, for example wev::Sim");
-  return nullptr;
-#endif
+std::unique_ptr<Backend> best_backend() {
+  auto backend = make_backend();
+  WEV_ASSERT(backend.has_value(), "Loop(): no backend works here, make_backend() tells why");
+  return std::move(*backend);
 }
 
 }  // namespace
 
-Loop::Loop() : Loop(platform_backend()) {}
+Loop::Loop() : Loop(best_backend()) {}
 
 }  // namespace wev

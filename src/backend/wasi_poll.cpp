@@ -87,13 +87,21 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
 // Asks the host once what a descriptor is. A bad one must never reach
 // poll_oneoff: Node crashes, wazero and WasmEdge sleep for ever, Wasmtime and
 // jco fail the whole call.
-std::expected<void, Error> WasiPoll::classify(const Operation& operation, Descriptor& descriptor) {
+std::expected<void, Error> WasiPoll::classify(const Operation& operation,
+                                              Descriptor& descriptor) const {
   if ((descriptor.backend_flags & known) != 0) return {};
-  const auto traits = operation.type->examine(descriptor.fd);
-  if (!traits) return std::unexpected(traits.error());
-  descriptor.backend_flags = known | (traits->nonblocking ? nonblocking : 0u) |
-                             (traits->always_ready ? always_ready : 0u) |
-                             (traits->may_be_socket ? may_be_socket : 0u);
+  const bool set_nonblocking = traits_.set_nonblocking != Trait::no;
+  const auto found = operation.type->examine(descriptor.fd, set_nonblocking);
+  if (!found) return std::unexpected(found.error());
+  const auto settle = [](Trait said, bool seen) {
+    return said == Trait::find_out ? seen : said == Trait::yes;
+  };
+  const bool can_wait = !found->always_ready;
+  const bool never_blocks = settle(traits_.set_nonblocking, found->nonblocking);
+  const bool socket = settle(traits_.sockets, found->may_be_socket);
+  descriptor.backend_flags = known | (found->always_ready ? always_ready : 0u) |
+                             (can_wait && never_blocks ? nonblocking : 0u) |
+                             (can_wait && socket ? may_be_socket : 0u);
   return {};
 }
 
@@ -230,7 +238,10 @@ std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited, Comp
   if (error != errno_success) return isolate(error, unlimited, done);
   const std::size_t taken = std::min<std::size_t>(events, count);
   const bool early = rounded >= 4ms && (now() - before) * 2 < rounded;
-  if (early && set_.size() > 1 && taken > 0 && taken < set_.size()) returns_for_any_ = true;
+  if (early && set_.size() > 1 && taken > 0 && taken < set_.size() &&
+      traits_.returns_for_any == Trait::find_out) {
+    returns_for_any_ = true;
+  }
   take_events(taken, done);
   return {};
 }
@@ -276,7 +287,7 @@ std::expected<void, Error> WasiPoll::isolate(Errno error, bool unlimited, Comple
   for (std::size_t i = set_.size(); i-- > 0;) {
     found = poll_one(i, shortest, done) != errno_success || found;
   }
-  one_per_call_ = one_per_call_ || !found;
+  if (!found && traits_.takes_several == Trait::find_out) one_per_call_ = true;
   return {};
 }
 

@@ -8,12 +8,17 @@
 #include <atomic>
 
 #include "backend/poll_set.hpp"
-#include "wev/backend.hpp"
+#include "wev/backends.hpp"
 
 namespace wev {
 
 class WasiPoll final : public Backend {
  public:
+  explicit WasiPoll(const WasiTraits& traits = {}) noexcept
+      : traits_(traits),
+        returns_for_any_(traits.returns_for_any == Trait::yes),
+        one_per_call_(traits.takes_several == Trait::no) {}
+
   std::optional<Result> start(Completion& completion) override;
   bool cancel(Completion& completion) override;
   std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
@@ -31,7 +36,7 @@ class WasiPoll final : public Backend {
     unpollable_out = 32,
   };
 
-  static std::expected<void, Error> classify(const Operation& operation, Descriptor& descriptor);
+  std::expected<void, Error> classify(const Operation& operation, Descriptor& descriptor) const;
   static bool refuses_to_poll(const Completion& completion);
   static bool can_try(const Completion& completion);
   static std::optional<Result> try_now(const Completion& completion);
@@ -48,11 +53,12 @@ class WasiPoll final : public Backend {
   void take_events(std::size_t count, CompletionQueue& done);
   void take_event(Completion& completion, std::uint16_t error, CompletionQueue& done);
 
+  WasiTraits traits_;
   PollSet set_;
   // Timeouts start here and double while nothing happens, see timeout_until().
   Duration patience_ = shortest;
-  bool returns_for_any_ = false;  // the host was seen to return when one of many was ready
-  bool one_per_call_ = false;     // it fails calls with several that it takes alone
+  bool returns_for_any_;  // the host was seen to return when one of many was ready
+  bool one_per_call_;     // it fails calls with several that it takes alone
   std::size_t next_alone_ = 0;
   unsigned looks_ = 0;
   std::atomic<bool> woken_{false};

@@ -62,13 +62,15 @@ Result fsync(const Operation& operation) noexcept { return to_result(::fsync(ope
 
 Result close(const Operation& operation) noexcept { return to_result(::close(operation.io.fd)); }
 
-std::expected<DescriptorTraits, Error> examine(int fd) noexcept {
+std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noexcept {
   struct stat status{};
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || ::fstat(fd, &status) < 0) return std::unexpected(to_result(-1).error());
   DescriptorTraits traits;
   traits.always_ready = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
-  traits.nonblocking = (flags & O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+  traits.nonblocking =
+      (flags & O_NONBLOCK) != 0 ||
+      (set_nonblocking && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
   traits.may_be_socket = S_ISSOCK(status.st_mode);
   return traits;
 }

@@ -24,7 +24,7 @@ Result fsync(const Operation& operation) noexcept;
 Result close(const Operation& operation) noexcept;
 
 /// For OperationType::examine.
-std::expected<DescriptorTraits, Error> examine(int fd) noexcept;
+std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noexcept;
 
 /// Writes a last line to stderr, as well as that goes.
 void write_to_stderr(const char* text, std::size_t size) noexcept;

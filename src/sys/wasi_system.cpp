@@ -102,7 +102,7 @@ Result close(const Operation& operation) noexcept {
   return to_result(wev_wasi_fd_close(operation.io.fd));
 }
 
-std::expected<DescriptorTraits, Error> examine(int fd) noexcept {
+std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noexcept {
   Fdstat stat{};
   const Errno error = to_errno(wev_wasi_fd_fdstat_get(fd, &stat));
   if (error != errno_success) return std::unexpected(to_error(error));
@@ -110,8 +110,10 @@ std::expected<DescriptorTraits, Error> examine(int fd) noexcept {
   const std::uint8_t type = stat.filetype;
   traits.always_ready = type == filetype_regular_file || type == filetype_directory;
   if (traits.always_ready) return traits;
-  const auto wanted = (stat.flags & fdflags_append) | fdflags_nonblock;
-  traits.nonblocking = to_errno(wev_wasi_fd_fdstat_set_flags(fd, wanted)) == errno_success;
+  if (set_nonblocking) {
+    const auto wanted = (stat.flags & fdflags_append) | fdflags_nonblock;
+    traits.nonblocking = to_errno(wev_wasi_fd_fdstat_set_flags(fd, wanted)) == errno_success;
+  }
   // Node calls every pipe a socket and crashes on sock_* calls; its flags are
   // the system's own bits instead of WASI's. No host with sockets refuses to
   // make them non-blocking.

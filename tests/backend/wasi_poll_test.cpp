@@ -1,6 +1,7 @@
 // What the WASI backend asks of its host, on simulated ones.
 #include "backend/wasi_poll.hpp"
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <string>
@@ -41,8 +42,10 @@ struct Op {
 
 // A loop on the backend on a host. What is lent must outlive it.
 struct Guest {
-  explicit Guest(const Quirks& quirks, const FakeHost::Options& options = {})
-      : host(quirks, options) {}
+  explicit Guest(const Quirks& quirks, const FakeHost::Options& options = {},
+                 const WasiTraits& traits = {})
+      : host(quirks, options), backend(traits) {}
+  Guest(const Quirks& quirks, const WasiTraits& traits) : Guest(quirks, {}, traits) {}
   ~Guest() {
     EXPECT_TRUE(loop.drain());
     for (const std::string& violation : host.violations()) ADD_FAILURE() << violation;
@@ -490,6 +493,76 @@ TEST(WasiPoll, AWakeBeforeTheWaitMakesItReturn) {
     EXPECT_TRUE(guest.backend.wait(before + 1h, done));
   }
   EXPECT_GT(guest.host.polls(), 0u);
+}
+
+// Traits that the program settles ----------------------------------------------------
+
+// A host leaves the flag on a terminal that the program shared with others.
+TEST(WasiTraits, DescriptorsAreNeverMadeNonBlockingWhereThatIsSaid) {
+  Op read;
+  Guest guest(plain_host(), WasiTraits{.set_nonblocking = Trait::no});
+  const auto [reader, writer] = guest.pipe();
+  guest.add(read, op::read(reader, read.buffer));
+  guest.look();
+  EXPECT_FALSE(read.ended());  // and not blocked either, which is a violation
+  EXPECT_EQ(guest.write(writer, "x"), Result(1));
+  EXPECT_TRUE(guest.loop.run());
+  EXPECT_EQ(read.result(), Result(1));
+  EXPECT_EQ(guest.host.flags_set(), 0u);
+}
+
+TEST(WasiTraits, NoHostCallAsksASocketWhereThereAreNone) {
+  Op recv;
+  Guest guest(named("jco"), WasiTraits{.sockets = Trait::no});
+  const int first = guest.world().socket_pair(64).first;
+  guest.add(recv, op::recv(first, recv.buffer));
+  guest.look();
+  EXPECT_EQ(recv.result(), error(std::errc::not_a_socket));
+}
+
+// Otherwise a socket in Node's clothes (raw flags) would be refused.
+TEST(WasiTraits, SocketsAreBelievedInWhereThatIsSaid) {
+  Quirks quirks = plain_host();
+  quirks.raw_flags = true;
+  for (const Trait trait : {Trait::find_out, Trait::yes}) {
+    Op recv;
+    Guest guest(quirks, WasiTraits{.sockets = trait});
+    const auto [first, second] = guest.world().socket_pair(64);
+    EXPECT_EQ(guest.write(second, "x"), Result(1));
+    guest.add(recv, op::recv(first, recv.buffer));
+    guest.look();
+    EXPECT_EQ(recv.result(), trait == Trait::yes ? Result(1) : error(std::errc::not_a_socket));
+  }
+}
+
+// While it is not known whether the host returns for one of many, a call sleeps
+// for 16 ms at most.
+TEST(WasiTraits, AHostThatReturnsForAnyIsTrustedFromTheStartWhereThatIsSaid) {
+  const auto polls = [](Trait trait) {
+    std::array<Op, 3> reads;
+    Guest guest(plain_host(), WasiTraits{.returns_for_any = trait});
+    for (Op& read : reads) guest.add(read, op::read(guest.pipe().first, read.buffer));
+    return guest.polls_during(10s);
+  };
+  EXPECT_GE(polls(Trait::find_out), 600u);
+  EXPECT_EQ(polls(Trait::no), polls(Trait::find_out));
+  EXPECT_LE(polls(Trait::yes), 15u);
+}
+
+TEST(WasiTraits, OneDescriptorStandsInEachCallWhereThatIsSaid) {
+  std::array<Op, 3> reads;
+  Guest guest(plain_host(), WasiTraits{.takes_several = Trait::no});
+  int writers[3] = {};
+  for (std::size_t i = 0; i < reads.size(); ++i) {
+    const auto [reader, writer] = guest.pipe();
+    writers[i] = writer;
+    guest.add(reads[i], op::read(reader, reads[i].buffer));
+  }
+  EXPECT_GE(guest.polls_during(100ms), 3u);
+  for (const int writer : writers) EXPECT_EQ(guest.write(writer, "x"), Result(1));
+  EXPECT_TRUE(guest.loop.run());
+  for (const Op& read : reads) EXPECT_EQ(read.result(), Result(1));
+  EXPECT_LE(guest.host.most_subscriptions(), 2u);  // the clock's included
 }
 
 }  // namespace wev::test

@@ -128,6 +128,7 @@ Errno FakeHost::fdstat_get(int fd, Fdstat* stat) {
 Errno FakeHost::fdstat_set_flags(int fd, std::int32_t flags) {
   const NotOurs not_ours;
   charge(call_cost);
+  ++flags_set_;
   if (!world_.is_open(fd)) return errno_badf;
   if (quirks_.refuses_nonblocking != 0 && !is_socket(world_.kind(fd))) {
     return quirks_.refuses_nonblocking;
@@ -300,6 +301,7 @@ Duration FakeHost::effective_timeout(Timestamp timeout, bool alone) {
 Errno FakeHost::poll_oneoff(const Subscription* in, Event* out, Size count, Size* events) {
   const NotOurs not_ours;
   ++polls_;
+  most_subscriptions_ = std::max(most_subscriptions_, count);
   charge(poll_cost);
   check_subscriptions(in, count);
   if (count == 0) return errno_inval;

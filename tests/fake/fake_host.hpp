@@ -55,6 +55,10 @@ class FakeHost {
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
   [[nodiscard]] std::size_t polls() const { return polls_; }
   [[nodiscard]] std::size_t calls() const { return calls_; }
+  /// How often a descriptor's flags were set.
+  [[nodiscard]] std::size_t flags_set() const { return flags_set_; }
+  /// In one poll, clocks included.
+  [[nodiscard]] std::size_t most_subscriptions() const { return most_subscriptions_; }
 
   // The host calls.
   sys::wasi::Errno clock_time_get(std::uint32_t id, sys::wasi::Timestamp* time);
@@ -90,6 +94,8 @@ class FakeHost {
   std::vector<std::string> violations_;
   std::size_t polls_ = 0;
   std::size_t calls_ = 0;
+  std::size_t flags_set_ = 0;
+  std::size_t most_subscriptions_ = 0;
 };
 
 }  // namespace wev::test

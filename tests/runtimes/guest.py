@@ -49,18 +49,19 @@ class Guest:
 
 # How hosts differ where a program cannot help it; see also hosts/hosts.sh.
 # A write to a full stdout blocks the whole program.
-BLOCKING_STDOUT = ("wasmtime", "jco", "wasmi")
+BLOCKING_STDOUT = ("wasmtime", "wasmtime36", "jco", "wasmi")
 # Which call a stdout without a reader that, sometimes or always.
-IO_ERROR_FOR_BROKEN_PIPE = ("wasmtime", "wazero", "wasmi")
+IO_ERROR_FOR_BROKEN_PIPE = ("wasmtime", "wasmtime36", "wazero", "wasmi")
 # What a host does not survive, or cannot show.
 CANNOT = {
     ("jco", "broken pipe"): "a stdout without a reader ends this host",
+    ("wasmtime36", "arguments"): "this host passes no arguments to a program",
     ("jco", "flush"): "this host exits before a slow reader has everything",
     ("wasmi", "null"): "polling /dev/null or a directory ends this host",
     ("wasmi", "unbuffered"): "this host buffers stdout by lines",
 }
-# WASI 0.2 knows success and failure only.
-ONE_EXIT_CODE = ("jco",)
+# WASI 0.2 knows success and failure only, and so does Wizer.
+ONE_EXIT_CODE = ("jco", "wasmtime36")
 
 
 def needs(host, what):

@@ -29,7 +29,8 @@ def the_readme_says_its_size():
     said = re.search(r"timer-only program[^.]*?([\d,]+) bytes", Path(README).read_text())
     assert said, "the README does not say it"
     said = int(said[1].replace(",", ""))
-    assert abs(size - said) <= said * 0.02, f"{size} bytes, the README says {said}"
+    # One release of the compiler makes a tenth more or less of the same code.
+    assert said * 0.8 < size < said, f"{size} bytes, the README says less than {said}"
 
 
 run_tests([only_the_clock_the_poll_and_exit_are_imported, the_readme_says_its_size])

@@ -17,6 +17,7 @@ DATA = random.Random(1).randbytes(3_000_000)
 
 
 def copies_a_file_to_a_file():
+    needs(HOST, "arguments")
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
         source.write(DATA)
         source.seek(0)
@@ -59,6 +60,7 @@ def writes_to_dev_null():
 
 def a_vanished_reader_has_its_exit_code():
     needs(HOST, "broken pipe")
+    needs(HOST, "arguments")
     guest = Guest(COMMAND + ["--quiet"])
     guest.process.stdout.close()
     try:
@@ -81,6 +83,7 @@ def a_directory_as_stdin_is_exit_code_2():
 
 
 def wrong_arguments_are_exit_code_1():
+    needs(HOST, "arguments")
     for wrong in (["--size"], ["--size", "big"], ["--what"]):
         guest = Guest(COMMAND + wrong)
         assert guest.finish() == 1, wrong

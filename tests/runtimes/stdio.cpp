@@ -7,9 +7,8 @@
 //   stdio idle N   reads an idle stdin until a timer of N ms ends it.
 //   stdio wrong    reads stdout and writes stdin, and reports how.
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
+#include "arguments.hpp"
 #include "wev/loop.hpp"
 
 namespace {
@@ -80,19 +79,20 @@ Action on_idled(void* userdata, Loop& loop, Completion&, Result) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const char* mode = argc > 1 ? argv[1] : "lines";
+  const std::vector<std::string> given = arguments(argc, argv);
+  const std::string mode = given.empty() ? "lines" : given[0];
   static Guest guest;
   Loop& loop = guest.loop;
-  if (std::strcmp(mode, "idle") == 0) {
-    loop.timer(guest.beat, std::chrono::milliseconds(std::atoi(argv[2])), &guest, on_idled);
+  if (mode == "idle") {
+    loop.timer(guest.beat, std::chrono::milliseconds(std::stoi(given.at(1))), &guest, on_idled);
     loop.add(guest.io, wev::op::read(0, guest.buffer), &guest, on_wrong);
     return loop.run() ? 0 : 1;
   }
   loop.timer(guest.beat, 5ms, &guest, on_beat);
   loop.unref(guest.beat);
-  if (std::strcmp(mode, "lines") == 0) {
+  if (mode == "lines") {
     loop.add(guest.io, wev::op::read(0, guest.buffer), &guest, on_read);
-  } else if (std::strcmp(mode, "write") == 0) {
+  } else if (mode == "write") {
     loop.add(guest.io, wev::op::write(1, guest.buffer), &guest, on_written);
   } else {
     loop.add(guest.io, wev::op::read(1, guest.buffer), &guest, on_wrong);

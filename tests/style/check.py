@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = [
     {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack"},
     {"assert", "operation", "completion", "sys/"},
-    {"descriptor_table", "timer_heap", "backend", "readiness"},
+    {"descriptor_table", "timer_heap", "backend", "backends", "readiness"},
     {"sim", "sim/", "backend/"},
     {"async", "loop", "backend/select"},
 ]

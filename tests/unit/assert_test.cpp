@@ -340,7 +340,7 @@ TEST_F(AssertDeathTest, ConnectingToWhatDoesNotListen) {
 }
 
 TEST_F(AssertDeathTest, MakingALoopWhereThePlatformHasNoBackend) {
-  EXPECT_MISTAKE(Loop(), "Loop\\(\\): no backend of this platform yet, .*");
+  EXPECT_MISTAKE(Loop(), "Loop\\(\\): no backend works here, .*");
 }
 
 // The handler --------------------------------------------------------------------------

@@ -297,7 +297,7 @@ TEST(LinuxSystem, NothingIsDoneOnABadDescriptor) {
           op::accept(fd), op::shutdown(fd, Shutdown::both), op::fsync(fd), op::close(fd)}) {
       EXPECT_EQ(perform(operation), bad) << static_cast<int>(operation.kind());
     }
-    const auto traits = op::read_type.examine(fd);
+    const auto traits = op::read_type.examine(fd, true);
     ASSERT_FALSE(traits);
     EXPECT_EQ(traits.error(), std::errc::bad_file_descriptor);
   }
@@ -308,7 +308,7 @@ TEST(LinuxSystem, NothingIsDoneOnABadDescriptor) {
 namespace {
 
 DescriptorTraits examine(int fd) {
-  const auto traits = op::read_type.examine(fd);
+  const auto traits = op::read_type.examine(fd, true);
   EXPECT_TRUE(traits);
   return traits.value_or(DescriptorTraits{});
 }
@@ -371,7 +371,7 @@ TEST(LinuxSystem, AllTypesExamineAlike) {
        {&op::poll_in_type, &op::poll_out_type, &op::read_type, &op::pread_type, &op::write_type,
         &op::pwrite_type, &op::recv_type, &op::send_type, &op::accept_type, &op::shutdown_type,
         &op::fsync_type}) {
-    const auto traits = type->examine(first);
+    const auto traits = type->examine(first, true);
     ASSERT_TRUE(traits);
     EXPECT_TRUE(traits->nonblocking && traits->may_be_socket && !traits->always_ready);
   }

@@ -1,0 +1,58 @@
+// backends.hpp: the backends of this platform, and their options.
+//
+// Loop() runs on the best one with nothing said. A program that wants to say
+// something makes its backend first:
+//
+//   wev::BackendOptions options;
+//   options.wasi.set_nonblocking = wev::Trait::no;
+//   auto backend = wev::make_backend(options);
+//   if (!backend) ...
+//   wev::Loop loop(std::move(*backend));
+//
+// Options of other platforms are ignored, so that the same lines run everywhere.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+
+#include "wev/backend.hpp"
+#include "wev/error.hpp"
+
+namespace wev {
+
+enum class BackendKind : std::uint8_t {
+  best,       ///< the best that works here
+  wasi_poll,  ///< WASI 0.1: poll_oneoff
+};
+
+/// What differs between hosts is found out when it is first used; saying it here
+/// settles it.
+enum class Trait : std::uint8_t { find_out, no, yes };
+
+struct WasiTraits {
+  /// Whether descriptors are made non-blocking. `no`: the host is never asked
+  /// to; each readiness is worth one operation. Hosts leave the flag on a
+  /// terminal that the program shared, which this avoids. `yes`: it is assumed
+  /// to work, also where the host says that it does not.
+  Trait set_nonblocking = Trait::find_out;
+  /// Whether there are sockets. `no`: socket operations end with not_a_socket,
+  /// the host is never asked. `yes`: they are tried on whatever is no file.
+  Trait sockets = Trait::find_out;
+  /// Whether poll_oneoff returns as soon as one of several descriptors is ready.
+  /// While that is not known, one call sleeps for 16 ms at most.
+  Trait returns_for_any = Trait::find_out;
+  /// Whether poll_oneoff takes several descriptors. `no`: one in each call.
+  Trait takes_several = Trait::find_out;
+};
+
+struct BackendOptions {
+  BackendKind kind = BackendKind::best;
+  WasiTraits wasi;
+};
+
+/// Errors: operation_not_supported, the platform has no such backend;
+/// not_enough_memory.
+std::expected<std::unique_ptr<Backend>, Error> make_backend(const BackendOptions& options = {});
+
+}  // namespace wev
