@@ -23,6 +23,7 @@ Loop::~Loop() {
   WEV_ASSERT(!running_, "~Loop: it is running");
   WEV_ASSERT(lent_ == 0 && posts_.empty(), "~Loop: completions are still lent, drain() first");
   WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
+  descriptors_.for_each([this](Descriptor& descriptor) { backend_.forget(descriptor); });
 }
 
 // Lending ----------------------------------------------------------------------
@@ -83,6 +84,11 @@ bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callbac
     submissions_.push_back(completion);
   }
   return true;
+}
+
+Result Loop::perform(const Operation& operation) {
+  WEV_ASSERT(operation.type->perform != nullptr, "Loop::perform: the operation is the loop's own");
+  return backend_.perform(operation);
 }
 
 void Loop::unref(Completion& completion) {
@@ -175,6 +181,7 @@ std::expected<void, Error> Loop::drain() {
       break;
     }
   }
+  if (outcome) backend_.quiesce();
   draining_ = false;
   stopped_ = false;
   running_ = false;
@@ -295,6 +302,9 @@ void Loop::start(Completion& completion) {
     case OperationKind::timer: return;
     case OperationKind::noop: return end(completion, 0);
     case OperationKind::async_wait: return start_async_wait(completion);
+    case OperationKind::run_blocking:
+    case OperationKind::open:
+    case OperationKind::socket: return start_loose(completion);
     default: return start_on_descriptor(completion);
   }
 }
@@ -305,6 +315,11 @@ void Loop::start_async_wait(Completion& completion) {
   if (!async.remembered_) return async.waiters_.push_back(completion);
   async.remembered_ = false;
   end(completion, 0);
+}
+
+void Loop::start_loose(Completion& completion) {
+  loose_.push_back(completion);
+  start_in_backend(completion);
 }
 
 void Loop::start_on_descriptor(Completion& completion) {
@@ -472,6 +487,7 @@ void Loop::cancel_everything() {
     if (completion.operation_.kind() != OperationKind::close) cancel(completion);
   });
   while (Completion* first = timers_.first()) cancel(*first);
+  loose_.for_each_backwards([this](Completion& completion) { cancel(completion); });
   descriptors_.for_each([this](Descriptor& descriptor) { cancel_queues(descriptor); });
   asyncs_.for_each_backwards([this](Async& async) {
     async.waiters_.for_each_backwards([this](Completion& completion) { cancel(completion); });

@@ -2,8 +2,8 @@
 //
 // A backend starts an operation, ends it early, sleeps, and is woken. Timers,
 // queues, cancellation, notifications and dispatch are the loop's, once for all
-// platforms. Backends see only operations on descriptors; at most one ordered
-// operation for each descriptor and direction is with a backend at a time.
+// platforms. At most one ordered operation for each descriptor and direction is
+// with a backend at a time; open, socket and run_blocking are on none.
 //
 // Thread     All calls are made on the thread that runs the loop, but wake().
 // Lifetime   Outlives its loop. A completion is the backend's from a start()
@@ -55,6 +55,13 @@ class Backend : public Allocated {
 
   /// The descriptor passes out of the loop's hands; nothing is in flight on it.
   virtual void forget(Descriptor&) noexcept {}
+
+  /// Carries out an operation that does not wait, or tries one that does, at
+  /// once, see Loop::perform.
+  virtual Result perform(const Operation& operation) { return operation.type->perform(operation); }
+
+  /// Nothing is in flight after a drain: threads that helped are joined.
+  virtual void quiesce() noexcept {}
 };
 
 }  // namespace wev

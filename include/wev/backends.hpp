@@ -21,9 +21,12 @@
 
 namespace wev {
 
+class ThreadPool;
+
 enum class BackendKind : std::uint8_t {
   best,       ///< the best that works here
   wasi_poll,  ///< WASI 0.1: poll_oneoff
+  epoll,      ///< Linux: epoll
 };
 
 /// What differs between hosts is found out when it is first used; saying it here
@@ -46,13 +49,27 @@ struct WasiTraits {
   Trait takes_several = Trait::find_out;
 };
 
+/// What newer kernels have; bits. Each is done without where it is missing.
+enum LinuxFeature : std::uint32_t {
+  linux_fine_timeouts = 1,  ///< epoll: timeouts in nanoseconds (5.11), else milliseconds
+};
+
+struct LinuxOptions {
+  /// For what keeps a thread waiting; it outlives the loop and may be shared by
+  /// several. nullptr: a pool of the backend's own, if it needs one.
+  ThreadPool* pool = nullptr;
+  /// LinuxFeatures that are not used though they are there; for tests.
+  std::uint32_t without = 0;
+};
+
 struct BackendOptions {
   BackendKind kind = BackendKind::best;
-  WasiTraits wasi;
+  WasiTraits wasi{};
+  LinuxOptions linux_system{};
 };
 
 /// Errors: operation_not_supported, the platform has no such backend;
-/// not_enough_memory.
+/// not_enough_memory; what the system said, for example too_many_files_open.
 std::expected<std::unique_ptr<Backend>, Error> make_backend(const BackendOptions& options = {});
 
 }  // namespace wev

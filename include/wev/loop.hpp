@@ -97,6 +97,13 @@ class Loop {
     return reset(completion, saturate(delay), userdata, callback);
   }
 
+  /// Carries out `operation` now, outside of all queues: for what never waits
+  /// (socket, bind, listen, set_option, local_address, ...), before a program
+  /// runs for example. What would wait ends with
+  /// resource_unavailable_try_again, what blocks blocks.
+  /// REQUIRES: it is none of noop, cancel, timer, async_wait.
+  Result perform(const Operation& operation);
+
   /// Ends `target` early: with operation_canceled, or with its real result if
   /// that came first or it cannot be interrupted. Harmless if it is dead or
   /// being cancelled. Allocates nothing, calls nobody back.
@@ -164,7 +171,8 @@ class Loop {
 
   /// Cancels all that is lent and delivers it, unreferenced ones included, and
   /// what callbacks add meanwhile. Closes that were added are carried out; what
-  /// cannot be interrupted is waited for. Fails as run() does.
+  /// cannot be interrupted is waited for. Joins the backend's own threads. Fails
+  /// as run() does.
   std::expected<void, Error> drain();
 
   /// Referenced completions that are lent.
@@ -200,6 +208,7 @@ class Loop {
   // Starting.
   void start(Completion& completion);
   void start_async_wait(Completion& completion);
+  void start_loose(Completion& completion);
   void start_on_descriptor(Completion& completion);
   void start_next(Descriptor& descriptor, Direction direction);
   void start_in_backend(Completion& completion);
@@ -223,6 +232,7 @@ class Loop {
   TimerHeap timers_;              // timers and the deadlines of others
   DescriptorTable descriptors_;
   List<Async> asyncs_;
+  List<Completion> loose_;  // in flight, on no descriptor
   List<Completion> ended_;  // delivered by step 5
 
   NotifyStack<Async> notified_;

@@ -10,27 +10,32 @@
 // linker leaves out the others and the host calls behind them.
 //
 // Ordering   Operations in one direction (in: read, recv, accept, poll readable;
-//            out: write, send, shutdown, fsync, poll writable) on one descriptor
-//            are carried out one after the other, in the order of their add().
-//            pread, pwrite and close stand outside of that.
-// Cancel     Any operation. pread, pwrite, fsync, shutdown, close, operations on
-//            regular files, and writes on WASI hosts that refuse non-blocking
-//            descriptors cannot be interrupted once begun: they end with their
-//            real result.
-// Buffers    Belong to the caller and stay alive until the callback begins.
+//            out: write, send, connect, shutdown, fsync, poll writable) on one
+//            descriptor are carried out one after the other, in the order of
+//            their add(). pread, pwrite, close and what never waits (bind,
+//            listen, size, ...) stand outside of that.
+// Cancel     Any operation. What has begun and cannot be interrupted ends with
+//            its real result: pread, pwrite, fsync, size, open, run_blocking,
+//            shutdown, close, operations on regular files, and writes on WASI
+//            hosts that refuse non-blocking descriptors.
+// Buffers    And addresses, paths and messages belong to the caller and stay
+//            alive until the callback begins.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "wev/clock.hpp"
 #include "wev/error.hpp"
 
 namespace wev {
 
+class Address;
 class Async;
 class Completion;
+struct Message;
 struct Operation;
 
 enum class OperationKind : std::uint8_t {
@@ -38,15 +43,30 @@ enum class OperationKind : std::uint8_t {
   cancel,
   timer,
   async_wait,
+  run_blocking,  // from here on they are a backend's
+  open,
+  socket,
   poll,  // from here on they are on a descriptor
   read,
+  readv,
   pread,
   write,
+  writev,
   pwrite,
   recv,
+  recv_from,
   send,
+  send_to,
   accept,
+  accept_many,
+  connect,
   shutdown,
+  bind,
+  listen,
+  local_address,
+  remote_address,
+  set_option,
+  size,
   fsync,
   close,
 };
@@ -60,22 +80,53 @@ enum class Direction : std::uint8_t {
 
 /// What a system tells of a descriptor.
 struct DescriptorTraits {
-  bool nonblocking = false;    ///< operations end at once, be it with "would block"
-  bool always_ready = false;   ///< a file or directory: nothing to wait for
-  bool may_be_socket = false;  ///< socket operations on it are safe
+  bool nonblocking = false;       ///< operations end at once, be it with "would block"
+  bool made_nonblocking = false;  ///< that is examine()'s doing
+  bool always_ready = false;      ///< a file or directory: nothing to wait for
+  bool may_be_socket = false;     ///< socket operations on it are safe
+  bool short_is_all = false;      ///< a read that is short of its buffer has emptied it, a
+                                  ///< short write has filled it
+};
+
+/// How an operation passes its time, and what it needs; bits.
+enum OperationTraits : std::uint8_t {
+  at_once = 0,
+  waits = 1,        ///< ends once its descriptor is ready
+  blocks = 2,       ///< keeps a thread waiting, for a disk for example
+  on_socket = 4,    ///< asked of what is no socket, some WASI hosts crash
+  moves_bytes = 8,  ///< of no bytes at all it ends at once, with 0
+  vectored = 16,    ///< its buffers are an array of IoVec
 };
 
 /// The static description of a kind of operation; one object for each.
 struct OperationType {
   OperationKind kind;
   Direction direction;
+  std::uint8_t traits;
   /// Carries out the operation through the system, now. Ends with
   /// resource_unavailable_try_again where a non-blocking descriptor would
-  /// block. nullptr where the loop itself does all there is to do.
+  /// block, and a connect with operation_in_progress while it is under way.
+  /// nullptr where the loop itself does all there is to do.
   Result (*perform)(const Operation& operation) noexcept;
   /// For operations on a descriptor: finds out what it is and, if asked to,
   /// makes it non-blocking where it can be. Fails where it is none.
   std::expected<DescriptorTraits, Error> (*examine)(int fd, bool set_nonblocking) noexcept;
+};
+
+/// One of several buffers. What is only read from is never written through it.
+struct IoVec {
+  std::byte* data = nullptr;
+  std::size_t size = 0;
+
+  IoVec() = default;
+  /// Of anything that is a std::span of bytes.
+  template <class Bytes>
+    requires std::is_convertible_v<Bytes, std::span<const std::byte>>
+  IoVec(Bytes&& bytes) noexcept {  // NOLINT(google-explicit-constructor)
+    const std::span<const std::byte> buffer(bytes);
+    data = const_cast<std::byte*>(buffer.data());
+    size = buffer.size();
+  }
 };
 
 /// Bits of op::poll's result.
@@ -90,6 +141,35 @@ enum RecvFlags : std::uint32_t {
   recv_wait_all = 2,  ///< only where the descriptor blocks; see the host
 };
 
+/// Flags of op::open, combined with `|`; one of the first two at least.
+enum OpenFlags : std::uint32_t {
+  open_read = 1,
+  open_write = 2,
+  open_create = 4,      ///< make it where it is missing
+  open_exclusive = 8,   ///< with open_create: fail where it is there
+  open_truncate = 16,   ///< empty it
+  open_append = 32,     ///< each write goes to its end
+  open_directory = 64,  ///< fail where it is no directory
+};
+
+enum class SocketFamily : std::uint8_t { ipv4, ipv6, unix_path };
+enum class SocketType : std::uint8_t { stream, datagram };
+
+/// With what set_option takes.
+enum class SocketOption : std::uint8_t {
+  reuse_address,   ///< 0 or 1
+  reuse_port,      ///< 0 or 1
+  no_delay,        ///< 0 or 1: TCP sends small pieces at once
+  keep_alive,      ///< 0 or 1
+  broadcast,       ///< 0 or 1
+  ipv6_only,       ///< 0 or 1
+  ttl,             ///< hops
+  send_buffer,     ///< bytes; systems take it as a hint
+  receive_buffer,  ///< bytes; systems take it as a hint
+  linger,          ///< seconds that close gives what is unsent; 0: it resets the
+                   ///< connection; -1: the system's own way
+};
+
 enum class Shutdown : std::uint32_t {
   receive = 1,
   send = 2,
@@ -100,9 +180,17 @@ struct Operation {
   struct Io {
     int fd;
     std::uint32_t flags;
-    std::byte* data;
-    std::size_t size;
-    std::uint64_t offset;
+    std::byte* data;   // an array of IoVec if vectored; the path of open
+    std::size_t size;  // bytes; IoVecs if vectored
+    union {
+      std::uint64_t offset;
+      Address* address;
+      Message* message;
+    };
+  };
+  struct Blocking {
+    Result (*function)(void* argument) noexcept;
+    void* argument;
   };
   struct Timer {
     Duration delay;   ///< from loop.now() at add()
@@ -120,9 +208,13 @@ struct Operation {
     Timer timer;
     Cancel cancel;
     Async* async;
+    Blocking blocking;
   };
 
   [[nodiscard]] OperationKind kind() const noexcept { return type->kind; }
+  [[nodiscard]] bool has(OperationTraits trait) const noexcept {
+    return (type->traits & trait) != 0;
+  }
   [[nodiscard]] bool on_descriptor() const noexcept { return kind() >= OperationKind::poll; }
 };
 
@@ -132,16 +224,31 @@ extern const OperationType noop_type;
 extern const OperationType cancel_type;
 extern const OperationType timer_type;
 extern const OperationType async_wait_type;
+extern const OperationType run_blocking_type;
+extern const OperationType open_type;
+extern const OperationType socket_type;
 extern const OperationType poll_in_type;
 extern const OperationType poll_out_type;
 extern const OperationType read_type;
+extern const OperationType readv_type;
 extern const OperationType pread_type;
 extern const OperationType write_type;
+extern const OperationType writev_type;
 extern const OperationType pwrite_type;
 extern const OperationType recv_type;
+extern const OperationType recv_from_type;
 extern const OperationType send_type;
+extern const OperationType send_to_type;
 extern const OperationType accept_type;
+extern const OperationType accept_many_type;
+extern const OperationType connect_type;
 extern const OperationType shutdown_type;
+extern const OperationType bind_type;
+extern const OperationType listen_type;
+extern const OperationType local_address_type;
+extern const OperationType remote_address_type;
+extern const OperationType set_option_type;
+extern const OperationType size_type;
 extern const OperationType fsync_type;
 extern const OperationType close_type;
 
@@ -151,7 +258,21 @@ namespace internal {
 inline Operation io(const OperationType& type, int fd, std::span<const std::byte> buffer = {},
                     std::uint64_t offset = 0, std::uint32_t flags = 0) noexcept {
   return {.type = &type,
-          .io = {fd, flags, const_cast<std::byte*>(buffer.data()), buffer.size(), offset}};
+          .io = {fd, flags, const_cast<std::byte*>(buffer.data()), buffer.size(), {offset}}};
+}
+inline std::span<const std::byte> array(std::span<const IoVec> buffers) noexcept {
+  return {reinterpret_cast<const std::byte*>(buffers.data()), buffers.size()};
+}
+inline Operation addressed(const OperationType& type, int fd, const Address& address) noexcept {
+  Operation operation = io(type, fd);
+  operation.io.address = const_cast<Address*>(&address);
+  return operation;
+}
+inline Operation with_message(const OperationType& type, int fd, std::span<const std::byte> buffer,
+                              Message& message) noexcept {
+  Operation operation = io(type, fd, buffer);
+  operation.io.message = &message;
+  return operation;
 }
 }  // namespace internal
 
@@ -178,6 +299,13 @@ inline Operation async_wait(Async& async) noexcept {
   return {.type = &async_wait_type, .async = &async};
 }
 
+/// Ends with what `function` returned, which was called with `argument` on a
+/// thread that may be kept waiting: for what the system has no operation for. On
+/// systems without threads (WASI 0.1) the loop's own is kept.
+inline Operation run_blocking(Result (*function)(void*) noexcept, void* argument) noexcept {
+  return {.type = &run_blocking_type, .blocking = {function, argument}};
+}
+
 /// Ends with `readable` when a read would not block (data, end of stream or an
 /// error). The descriptor may belong to someone else, see Loop::forget.
 inline Operation poll_readable(int fd) noexcept { return internal::io(poll_in_type, fd); }
@@ -194,7 +322,7 @@ inline Operation pread(int fd, std::span<std::byte> buffer, std::uint64_t offset
   return internal::io(pread_type, fd, buffer, offset);
 }
 /// Ends with the bytes written, often fewer than buffer.size().
-/// broken_pipe: nobody will read them.
+/// broken_pipe: nobody will read them; natively no SIGPIPE is raised.
 inline Operation write(int fd, std::span<const std::byte> buffer) noexcept {
   return internal::io(write_type, fd, buffer);
 }
@@ -203,22 +331,101 @@ inline Operation pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t
   return internal::io(pwrite_type, fd, buffer, offset);
 }
 
+/// read and write with several buffers, which are filled and emptied in order.
+/// The array of them stays alive until the callback begins, too.
+inline Operation readv(int fd, std::span<const IoVec> buffers) noexcept {
+  return internal::io(readv_type, fd, internal::array(buffers));
+}
+inline Operation writev(int fd, std::span<const IoVec> buffers) noexcept {
+  return internal::io(writev_type, fd, internal::array(buffers));
+}
+
+// Sockets ----------------------------------------------------------------------------
+// WASI 0.1 has accept, recv, send and shutdown, on some hosts; the others end
+// with operation_not_supported there.
+
+/// Ends with a new socket, which is non-blocking.
+inline Operation socket(SocketFamily family, SocketType type) noexcept {
+  return internal::io(socket_type, -1, {}, 0,
+                      static_cast<std::uint32_t>(family) | static_cast<std::uint32_t>(type) << 8);
+}
+/// Ends with 0. address_in_use, address_not_available.
+inline Operation bind(int fd, const Address& address) noexcept {
+  return internal::addressed(bind_type, fd, address);
+}
+/// Ends with 0. `backlog`: connections that wait for an accept; systems have a
+/// limit of their own.
+inline Operation listen(int fd, std::uint32_t backlog = 4096) noexcept {
+  return internal::io(listen_type, fd, {}, 0, backlog);
+}
+/// Ends with 0, and `address` is what the socket is bound to.
+inline Operation local_address(int fd, Address& address) noexcept {
+  return internal::addressed(local_address_type, fd, address);
+}
+/// Ends with 0, and `address` is what the socket is connected to.
+inline Operation remote_address(int fd, Address& address) noexcept {
+  return internal::addressed(remote_address_type, fd, address);
+}
+/// Ends with 0.
+inline Operation set_option(int fd, SocketOption option, int value) noexcept {
+  return internal::io(set_option_type, fd, {}, static_cast<std::uint64_t>(value),
+                      static_cast<std::uint32_t>(option));
+}
+
+/// Ends with 0. connection_refused, network_unreachable, host_unreachable,
+/// timed_out (by the kernel, after minutes; set a deadline), and for a Unix
+/// socket whose listener's backlog is full resource_unavailable_try_again.
+inline Operation connect(int fd, const Address& address) noexcept {
+  return internal::addressed(connect_type, fd, address);
+}
+/// Ends with the descriptor of a new connection, which is non-blocking.
+/// too_many_files_open: the connection waits for an accept with more luck.
+/// connection_aborted: it was gone before it was accepted.
+inline Operation accept(int fd) noexcept { return internal::io(accept_type, fd); }
+/// accept for as many as there are, at least one: ends with how many descriptors
+/// stand in `connections`.
+inline Operation accept_many(int fd, std::span<int> connections) noexcept {
+  return {.type = &accept_many_type,
+          .io = {fd, 0, reinterpret_cast<std::byte*>(connections.data()), connections.size(), {0}}};
+}
+
 /// read for sockets, with RecvFlags.
 inline Operation recv(int fd, std::span<std::byte> buffer, std::uint32_t flags = 0) noexcept {
   return internal::io(recv_type, fd, buffer, 0, flags);
 }
-/// write for sockets: a closed peer is an error even where write would raise
-/// SIGPIPE.
+/// write for sockets.
 inline Operation send(int fd, std::span<const std::byte> buffer) noexcept {
   return internal::io(send_type, fd, buffer);
 }
-/// Ends with the descriptor of a new connection, which is non-blocking.
-inline Operation accept(int fd) noexcept { return internal::io(accept_type, fd); }
+/// Ends with the size of the datagram, at most buffer.size(): what does not fit
+/// is lost. message.address is whom it came from.
+inline Operation recv_from(int fd, std::span<std::byte> buffer, Message& message) noexcept {
+  return internal::with_message(recv_from_type, fd, buffer, message);
+}
+/// Sends one datagram to message.address. message_size: it is too large.
+inline Operation send_to(int fd, std::span<const std::byte> buffer, Message& message) noexcept {
+  return internal::with_message(send_to_type, fd, buffer, message);
+}
 /// Ends with 0, after the operations queued in the direction `out` before it.
 inline Operation shutdown(int fd, Shutdown how) noexcept {
   return internal::io(shutdown_type, fd, {}, 0, static_cast<std::uint32_t>(how));
 }
 
+// Files ------------------------------------------------------------------------------
+
+/// `directory` of op::open: paths count from where the program was started.
+inline constexpr int working_directory = -100;
+
+/// Ends with a new descriptor. `path` counts from `directory`; `mode`: the
+/// permissions of what is made.
+inline Operation open(int directory, const char* path, std::uint32_t flags,
+                      std::uint32_t mode = 0644) noexcept {
+  return {
+      .type = &open_type,
+      .io = {directory, flags, reinterpret_cast<std::byte*>(const_cast<char*>(path)), 0, {mode}}};
+}
+/// Ends with the size of a file in bytes.
+inline Operation size(int fd) noexcept { return internal::io(size_type, fd); }
 /// Ends with 0 when what was written before is on stable storage.
 inline Operation fsync(int fd) noexcept { return internal::io(fsync_type, fd); }
 

@@ -23,21 +23,6 @@ constexpr unsigned looks_per_wait = 8;
 // Where a descriptor blocks, a pipe that is writable takes this much (PIPE_BUF).
 constexpr std::size_t blocking_write_size = 4096;
 
-bool waits_for_nothing(OperationKind kind) {
-  return kind == OperationKind::pread || kind == OperationKind::pwrite ||
-         kind == OperationKind::fsync || kind == OperationKind::shutdown;
-}
-
-bool needs_socket(OperationKind kind) {
-  return kind == OperationKind::recv || kind == OperationKind::send ||
-         kind == OperationKind::accept || kind == OperationKind::shutdown;
-}
-
-bool moves_bytes(OperationKind kind) {
-  return kind == OperationKind::read || kind == OperationKind::write ||
-         kind == OperationKind::recv || kind == OperationKind::send;
-}
-
 // Hosts disagree on how they say that a descriptor cannot be polled.
 bool means_unpollable(Errno error) {
   return error == errno_perm || error == errno_notsup || error == errno_inval ||
@@ -56,25 +41,27 @@ Instant WasiPoll::now() const {
 
 std::optional<Result> WasiPoll::start(Completion& completion) {
   const Operation& operation = completion.operation();
+  const OperationKind kind = operation.kind();
+  if (!operation.on_descriptor() || kind == OperationKind::close) {
+    return operation.type->perform(operation);
+  }
   Descriptor& descriptor = completion.descriptor();
-  if (operation.kind() == OperationKind::close) return operation.type->perform(operation);
   if (auto classified = classify(operation, descriptor); !classified) {
     return std::unexpected(classified.error());
   }
   // A host may trap or crash on sock_* calls (jco, Node), and fail a whole
   // poll_oneoff for the wrong direction of stdio (Wasmtime, jco).
-  if (needs_socket(operation.kind()) && (descriptor.backend_flags & may_be_socket) == 0) {
+  if (operation.has(on_socket) && (descriptor.backend_flags & may_be_socket) == 0) {
     return std::unexpected(std::errc::not_a_socket);
   }
   const bool in = operation.type->direction == Direction::in;
   if (in ? descriptor.fd == 1 || descriptor.fd == 2 : descriptor.fd == 0) {
-    if (!waits_for_nothing(operation.kind()) && (descriptor.backend_flags & always_ready) == 0) {
+    if (operation.has(waits) && (descriptor.backend_flags & always_ready) == 0) {
       return std::unexpected(std::errc::bad_file_descriptor);
     }
   }
-  // A read of no bytes blocks or fails on some hosts.
-  if (moves_bytes(operation.kind()) && operation.io.size == 0) return 0;
-  if (waits_for_nothing(operation.kind())) return operation.type->perform(operation);
+  if (transfers_nothing(operation)) return 0;
+  if (!operation.has(waits)) return operation.type->perform(operation);
 
   if (auto result = try_now(completion)) return result;
   patience_ = shortest;
@@ -133,6 +120,13 @@ std::optional<Result> WasiPoll::carry_out(const Completion& completion) {
   const bool blocks = (completion.descriptor().backend_flags & (always_ready | nonblocking)) == 0;
   if (operation.kind() == OperationKind::write && blocks) {
     operation.io.size = std::min(operation.io.size, blocking_write_size);
+  }
+  IoVec first;
+  if (operation.kind() == OperationKind::writev && blocks) {
+    first = *std::ranges::find_if(vectors_of(operation), [](const IoVec& v) { return v.size > 0; });
+    first.size = std::min(first.size, blocking_write_size);
+    operation.io.data = reinterpret_cast<std::byte*>(&first);
+    operation.io.size = 1;
   }
   return attempt(operation);
 }

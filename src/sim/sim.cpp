@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "readiness.hpp"
 #include "sim/random.hpp"
 #include "sim/world.hpp"
 #include "sys/park.hpp"
@@ -12,21 +13,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Systems do not interrupt these once they have begun.
-bool interruptible(OperationKind kind) {
-  switch (kind) {
-    case OperationKind::pread:
-    case OperationKind::pwrite:
-    case OperationKind::fsync:
-    case OperationKind::shutdown:
-    case OperationKind::close: return false;
-    default: return true;
-  }
-}
-
-bool would_block(Result result) {
-  return !result && result.error() == std::errc::resource_unavailable_try_again;
-}
+// Systems do not interrupt the others once they have begun.
+bool interruptible(const Operation& operation) { return operation.has(waits); }
 
 }  // namespace
 
@@ -55,10 +43,12 @@ void Sim::advance(Duration duration) { now_ = after(now_, duration); }
 
 std::optional<Result> Sim::start(Completion& completion) {
   const Operation& operation = completion.operation();
-  if (!world_->is_open(operation.io.fd)) return std::unexpected(std::errc::bad_file_descriptor);
+  if (operation.on_descriptor() && !world_->is_open(operation.io.fd)) {
+    return std::unexpected(std::errc::bad_file_descriptor);
+  }
   if (!options_.moody || random_->one_in(2)) {
     const Result result = world_->perform(operation);
-    if (!would_block(result)) return result;
+    if (!would_block(operation, result)) return result;
   }
   Duration latency = 0ns;
   if (options_.moody && random_->one_in(2)) {
@@ -75,9 +65,9 @@ std::optional<Result> Sim::start(Completion& completion) {
 bool Sim::cancel(Completion& completion) {
   const std::size_t i = completion.backend_slot - 1;
   const Operation& operation = completion.operation();
-  const int fd = operation.io.fd;
-  const bool possible = interruptible(operation.kind()) &&
-                        (!world_->is_open(fd) || world_->kind(fd) != World::Kind::file);
+  const bool possible =
+      interruptible(operation) &&
+      (!world_->is_open(operation.io.fd) || world_->kind(operation.io.fd) != World::Kind::file);
   if (possible && (!options_.moody || random_->one_in(2))) {
     remove(i);
     return true;
@@ -102,8 +92,9 @@ bool Sim::can_end(const Flight& flight) const {
 Result Sim::outcome(const Flight& flight) {
   const bool too_late = !flight.cancel_asked || random_->one_in(2);
   if (too_late) {
-    const Result result = world_->perform(flight.completion->operation());
-    if (!flight.cancel_asked || !would_block(result)) return result;
+    const Operation& operation = flight.completion->operation();
+    const Result result = world_->perform(operation);
+    if (!flight.cancel_asked || !would_block(operation, result)) return result;
   }
   return std::unexpected(std::errc::operation_canceled);
 }
@@ -129,7 +120,7 @@ bool Sim::end_some(CompletionQueue& done) {
     const Flight flight = flights_[completion->backend_slot - 1];
     // One of the others may have taken what this one was ready for.
     const Result result = outcome(flight);
-    if (would_block(result)) continue;
+    if (would_block(completion->operation(), result)) continue;
     remove(completion->backend_slot - 1);
     done.push(*completion, result);
     ended = true;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "sim/random.hpp"
+#include "wev/address.hpp"
 #include "wev/error.hpp"
 #include "wev/operation.hpp"
 
@@ -24,7 +26,7 @@ namespace wev {
 
 class World {
  public:
-  enum class Kind : std::uint8_t { pipe, file, socket, listener };
+  enum class Kind : std::uint8_t { pipe, file, socket, listener, datagram };
 
   /// With `short_transfers` reads and writes move fewer bytes than they could,
   /// as `random` decides. Descriptors are numbered from `first_fd`.
@@ -33,7 +35,9 @@ class World {
   /// {read end, write end}
   std::pair<int, int> pipe(std::size_t capacity);
   std::pair<int, int> socket_pair(std::size_t capacity);
+  /// Of no name.
   int file(std::string_view contents);
+  /// A stream socket that listens at an address of its own.
   int listen();
   /// A connection to a listener: the client's end.
   int connect(int listener, std::size_t capacity);
@@ -66,8 +70,13 @@ class World {
     std::size_t size = 0;
     bool write_end_open = true;
     bool read_end_open = true;
+    bool reset = false;  // the other side closed without having read all
   };
   struct Inode {
+    std::vector<std::byte> bytes;
+  };
+  struct Datagram {
+    Address from;
     std::vector<std::byte> bytes;
   };
   struct Open {
@@ -76,12 +85,19 @@ class World {
     std::shared_ptr<Stream> out;
     std::shared_ptr<Inode> inode;
     std::size_t position = 0;
+    // Of sockets.
+    SocketFamily family = SocketFamily::ipv4;
+    Address local;
+    Address remote;
+    bool resets = false;  // lingers for 0 s
+    std::size_t backlog_limit = 0;
     std::deque<std::unique_ptr<Open>> backlog;
+    std::deque<Datagram> datagrams;
     std::deque<Error> faults;
   };
 
   int install(std::unique_ptr<Open> open);
-  [[nodiscard]] static bool is_refused(const Open& open, OperationKind kind) noexcept;
+  [[nodiscard]] static bool is_refused(const Open& open, const Operation& operation) noexcept;
   static std::pair<std::unique_ptr<Open>, std::unique_ptr<Open>> connected(std::size_t capacity);
   static void hang_up(Open& open) noexcept;
   [[nodiscard]] Open* find(int fd) const noexcept;
@@ -91,13 +107,29 @@ class World {
   Result write(Open& open, std::span<const std::byte> buffer);
   static Result read_at(Open& open, std::span<std::byte> buffer, std::size_t offset);
   static Result write_at(Open& open, std::span<const std::byte> buffer, std::size_t offset);
+  Result open_file(const Operation& operation);
+  Result transfer(Open& open, const Operation& operation);
+
+  Result socket(std::uint32_t flags);
+  Result bind(Open& open, const Address& address);
+  Result listen(Open& open, std::size_t backlog);
+  Result connect(Open& open, const Address& address);
   Result accept(Open& open);
+  Result accept_many(Open& open, std::span<int> connections);
   static Result shutdown(Open& open, Shutdown how);
+  Result send_to(Open& open, std::span<const std::byte> buffer, const Address& to);
+  static Result receive_from(Open& open, std::span<std::byte> buffer, Address& from);
+  [[nodiscard]] Open* bound_to(const Address& address, Kind kind) const noexcept;
+  [[nodiscard]] Address free_address(SocketFamily family) noexcept;
+  void name(Open& open);
 
   Random& random_;
   bool short_transfers_;
   int first_fd_;
   std::vector<std::unique_ptr<Open>> table_;
+  std::map<std::string, std::shared_ptr<Inode>, std::less<>> files_;
+  std::uint16_t next_port_ = 40'000;
+  static constexpr std::size_t socket_capacity = 65'536;
 };
 
 }  // namespace wev

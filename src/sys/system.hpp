@@ -13,13 +13,27 @@ namespace wev::sys {
 
 /// Carry out an operation now, for OperationType::perform.
 Result read(const Operation& operation) noexcept;
+Result readv(const Operation& operation) noexcept;
 Result pread(const Operation& operation) noexcept;
 Result write(const Operation& operation) noexcept;
+Result writev(const Operation& operation) noexcept;
 Result pwrite(const Operation& operation) noexcept;
-Result recv(const Operation& operation) noexcept;
-Result send(const Operation& operation) noexcept;
+Result poll(const Operation& operation) noexcept;
+Result open(const Operation& operation) noexcept;
+Result socket(const Operation& operation) noexcept;
+Result bind(const Operation& operation) noexcept;
+Result listen(const Operation& operation) noexcept;
+Result local_address(const Operation& operation) noexcept;
+Result remote_address(const Operation& operation) noexcept;
+Result set_option(const Operation& operation) noexcept;
+Result connect(const Operation& operation) noexcept;
 Result accept(const Operation& operation) noexcept;
+Result recv(const Operation& operation) noexcept;
+Result recv_from(const Operation& operation) noexcept;
+Result send(const Operation& operation) noexcept;
+Result send_to(const Operation& operation) noexcept;
 Result shutdown(const Operation& operation) noexcept;
+Result size(const Operation& operation) noexcept;
 Result fsync(const Operation& operation) noexcept;
 Result close(const Operation& operation) noexcept;
 

@@ -22,6 +22,7 @@ inline constexpr Errno errno_badf = 8;
 inline constexpr Errno errno_inval = 28;
 inline constexpr Errno errno_intr = 27;
 inline constexpr Errno errno_io = 29;
+inline constexpr Errno errno_noent = 44;
 inline constexpr Errno errno_nosys = 52;
 inline constexpr Errno errno_notsock = 57;
 inline constexpr Errno errno_notsup = 58;
@@ -48,6 +49,29 @@ struct Fdstat {
   std::uint64_t rights_inheriting;
 };
 static_assert(sizeof(Fdstat) == 24 && offsetof(Fdstat, flags) == 2);
+
+struct Filestat {
+  std::uint64_t device;
+  std::uint64_t inode;
+  std::uint8_t filetype;
+  std::uint64_t links;
+  std::uint64_t size;
+  Timestamp accessed;
+  Timestamp modified;
+  Timestamp changed;
+};
+static_assert(sizeof(Filestat) == 64 && offsetof(Filestat, size) == 32);
+
+inline constexpr std::int32_t lookup_symlink_follow = 1;
+inline constexpr std::int32_t oflags_create = 1;
+inline constexpr std::int32_t oflags_directory = 2;
+inline constexpr std::int32_t oflags_exclusive = 4;
+inline constexpr std::int32_t oflags_truncate = 8;
+// Of rights, those that opening a file for reading or writing is asked with.
+inline constexpr std::uint64_t rights_read = 1 << 1;
+inline constexpr std::uint64_t rights_write = 1 << 6;
+inline constexpr std::uint64_t rights_of_any =
+    1 << 0 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 21 | 1 << 22 | 1 << 27;
 
 inline constexpr std::uint8_t eventtype_clock = 0;
 inline constexpr std::uint8_t eventtype_fd_read = 1;
@@ -100,6 +124,10 @@ bool has_threads() noexcept;
 #define WEV_WASI_IMPORT(name)
 #endif
 
+/// The preopened directory that `path` is below, and the rest of it, which may
+/// lie in `buffer`. -1: there is none.
+Fd find_directory(const char* path, char* buffer, Size size, const char** relative) noexcept;
+
 extern "C" {
 // The prefix keeps them apart from wasi-libc's own declarations.
 WEV_WASI_IMPORT("clock_time_get")
@@ -120,6 +148,12 @@ std::int32_t wev_wasi_fd_write(Fd fd, const Iovec* iovs, Size count, Size* size)
 WEV_WASI_IMPORT("fd_pwrite")
 std::int32_t wev_wasi_fd_pwrite(Fd fd, const Iovec* iovs, Size count, std::uint64_t offset,
                                 Size* size);
+WEV_WASI_IMPORT("fd_filestat_get")
+std::int32_t wev_wasi_fd_filestat_get(Fd fd, Filestat* stat);
+WEV_WASI_IMPORT("path_open")
+std::int32_t wev_wasi_path_open(Fd directory, std::int32_t lookup, const char* path, Size size,
+                                std::int32_t oflags, std::uint64_t rights,
+                                std::uint64_t inherited_rights, std::int32_t fdflags, Fd* fd);
 WEV_WASI_IMPORT("fd_sync")
 std::int32_t wev_wasi_fd_sync(Fd fd);
 WEV_WASI_IMPORT("fd_close")

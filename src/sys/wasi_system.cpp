@@ -2,6 +2,7 @@
 #include "sys/system.hpp"
 
 #include <cstdlib>
+#include <cstring>
 
 #include "sys/wasi.hpp"
 #include "sys/wasi_error.hpp"
@@ -34,12 +35,26 @@ Result socket_result(std::int32_t returned, Fd fd, Size size = 0) noexcept {
   return to_result(returned, size);
 }
 
+const Iovec* iovecs(const Operation& operation) noexcept {
+  static_assert(sizeof(Iovec) == sizeof(IoVec) && offsetof(Iovec, size) == offsetof(IoVec, size));
+  return reinterpret_cast<const Iovec*>(operation.io.data);
+}
+
+Result not_supported() noexcept { return std::unexpected(std::errc::operation_not_supported); }
+
 }  // namespace
 
 Result read(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
   const auto returned = wev_wasi_fd_read(operation.io.fd, &iovec, 1, &size);
+  return to_result(returned, size);
+}
+
+Result readv(const Operation& operation) noexcept {
+  Size size = 0;
+  const auto returned =
+      wev_wasi_fd_read(operation.io.fd, iovecs(operation), operation.io.size, &size);
   return to_result(returned, size);
 }
 
@@ -57,12 +72,64 @@ Result write(const Operation& operation) noexcept {
   return to_result(returned, size);
 }
 
+Result writev(const Operation& operation) noexcept {
+  Size size = 0;
+  const auto returned =
+      wev_wasi_fd_write(operation.io.fd, iovecs(operation), operation.io.size, &size);
+  return to_result(returned, size);
+}
+
 Result pwrite(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};
   Size size = 0;
   const auto returned = wev_wasi_fd_pwrite(operation.io.fd, &iovec, 1, operation.io.offset, &size);
   return to_result(returned, size);
 }
+
+// Nothing tells without waiting.
+Result poll(const Operation&) noexcept {
+  return std::unexpected(std::errc::resource_unavailable_try_again);
+}
+
+Result open(const Operation& operation) noexcept {
+  const auto* path = reinterpret_cast<const char*>(operation.io.data);
+  Fd directory = operation.io.fd;
+  char buffer[512];
+  if (directory == op::working_directory) {
+    directory = find_directory(path, buffer, sizeof buffer, &path);
+    if (directory < 0) return to_result(errno_noent);
+  }
+  const std::uint32_t wanted = operation.io.flags;
+  const auto if_wanted = [wanted](OpenFlags flag, auto bits) {
+    return (wanted & flag) != 0 ? bits : decltype(bits){0};
+  };
+  const std::int32_t oflags =
+      if_wanted(open_create, oflags_create) | if_wanted(open_exclusive, oflags_exclusive) |
+      if_wanted(open_truncate, oflags_truncate) | if_wanted(open_directory, oflags_directory);
+  const std::uint64_t rights =
+      rights_of_any | if_wanted(open_read, rights_read) | if_wanted(open_write, rights_write);
+  Fd fd = -1;
+  const auto returned =
+      wev_wasi_path_open(directory, lookup_symlink_follow, path, std::strlen(path), oflags, rights,
+                         rights, if_wanted(open_append, std::int32_t{fdflags_append}), &fd);
+  return to_result(returned, static_cast<Size>(fd));
+}
+
+Result size(const Operation& operation) noexcept {
+  Filestat stat{};
+  const auto returned = wev_wasi_fd_filestat_get(operation.io.fd, &stat);
+  return to_result(returned, static_cast<Size>(stat.size));
+}
+
+Result socket(const Operation&) noexcept { return not_supported(); }
+Result bind(const Operation&) noexcept { return not_supported(); }
+Result listen(const Operation&) noexcept { return not_supported(); }
+Result local_address(const Operation&) noexcept { return not_supported(); }
+Result remote_address(const Operation&) noexcept { return not_supported(); }
+Result set_option(const Operation&) noexcept { return not_supported(); }
+Result connect(const Operation&) noexcept { return not_supported(); }
+Result recv_from(const Operation&) noexcept { return not_supported(); }
+Result send_to(const Operation&) noexcept { return not_supported(); }
 
 Result recv(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};

@@ -1,4 +1,6 @@
 // Files, pipes and sockets; what is wrong with one descriptor.
+#include <algorithm>
+#include <array>
 #include <vector>
 
 #include "contract/contract.hpp"
@@ -97,6 +99,58 @@ TEST_P(Contract, AFileIsAlwaysReady) {
   run();
   EXPECT_END(in, Result(readable));
   EXPECT_END(out, Result(writable));
+}
+
+TEST_P(Contract, AFileIsOpenedByItsPath) {
+  NEEDS(files);
+  constexpr const char* path = "wev-test-file";
+  Probe& made = start("made", op::open(op::working_directory, path,
+                                       open_read | open_write | open_create | open_truncate));
+  run();
+  ASSERT_TRUE(made.result()) << describe(made.result());
+  const int fd = owned(static_cast<int>(*made.result()));
+  Probe& w = start("w", op::pwrite(fd, bytes_of("hello"), 0));
+  run();
+  EXPECT_END(w, Result(5));
+  Probe& s = start("s", op::size(fd));
+  Probe& again = start(
+      "again", op::open(op::working_directory, path, open_write | open_create | open_exclusive));
+  Probe& missing = start("missing", op::open(op::working_directory, "wev-test-missing", open_read));
+  Probe& read_only = start("read_only", op::open(op::working_directory, path, open_read));
+  run();
+  EXPECT_END(s, Result(5));
+  EXPECT_END(again, std::errc::file_exists);
+  EXPECT_END(missing, std::errc::no_such_file_or_directory);
+  ASSERT_TRUE(read_only.result());
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::pread(owned(static_cast<int>(*read_only.result())), buffer.bytes, 0));
+  run();
+  EXPECT_END(r, Result(5));
+  EXPECT_EQ(buffer.text(5), "hello");
+}
+
+TEST_P(Contract, SeveralBuffersAreOneReadAndOneWriteOfAFile) {
+  NEEDS(files);
+  const int fd = file();
+  const std::array<IoVec, 3> out = {bytes_of("ab"), bytes_of(""), bytes_of("cdef")};
+  Probe& w = start("w", op::writev(fd, out));
+  run();
+  ASSERT_TRUE(w.result());
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::pread(fd, buffer.bytes, 0));
+  run();
+  EXPECT_EQ(buffer.text(r.result().value_or(0)), std::string_view("abcdef").substr(0, *w.result()));
+  const int other = file("123456");
+  auto& first = make_buffer<2>();
+  auto& second = make_buffer<8>();
+  const std::array<IoVec, 2> in = {first.bytes, second.bytes};
+  Probe& v = start("v", op::readv(other, in));
+  run();
+  ASSERT_TRUE(v.result());
+  const std::size_t size = *v.result();
+  EXPECT_EQ(std::string(first.text(std::min<std::size_t>(size, 2))) +
+                std::string(second.text(size - std::min<std::size_t>(size, 2))),
+            std::string_view("123456").substr(0, size));
 }
 
 TEST_P(Contract, AClosedFileIsABadDescriptor) {

@@ -1,6 +1,6 @@
 // The contract on the simulated backend: one that ends everything as soon as it
 // can, and many moody ones.
-#include "contract/contract.hpp"
+#include "contract/network.hpp"
 #include "support/threads.hpp"
 #include "wev/sim.hpp"
 
@@ -11,9 +11,11 @@ class SimRig final : public Rig {
  public:
   explicit SimRig(const Sim::Options& options) : sim_(options) {
     traits_.no_threads = why_no_threads();
+    traits_.no_unreachable = "the simulated network reaches everything";
     if (!options.moody) {
       traits_.many_timers = 1'000'000;
       traits_.many_descriptors = 6'000;
+      traits_.many_connections = 2'000;
     }
   }
 
@@ -51,6 +53,9 @@ std::vector<RigMaker> rigs_with_threads() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sim, Contract, testing::ValuesIn(rigs()),
+                         [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Sim, Network, testing::ValuesIn(rigs()),
                          [](const auto& info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(Sim, ContractWithThreads, testing::ValuesIn(rigs_with_threads()),

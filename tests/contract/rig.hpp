@@ -24,10 +24,13 @@ struct Traits {
   const char* no_socket_errors = nullptr;
   const char* no_files = nullptr;
   const char* no_threads = nullptr;
+  const char* no_unreachable = nullptr;
   /// How many timers are a lot.
   std::size_t many_timers = 10'000;
   /// How many waiting descriptors are a lot; 0: see no_pipes.
   std::size_t many_descriptors = 200;
+  /// How many connections are a lot, both ends in the program.
+  std::size_t many_connections = 300;
 };
 
 class Rig {
@@ -48,6 +51,9 @@ class Rig {
   virtual int connect(int listener) = 0;
   /// A file open for reading and writing, at its start.
   virtual int file(std::string_view contents) = 0;
+
+  /// A TCP socket from which 127.0.0.1 cannot be reached.
+  virtual int unreachable_socket() { return -1; }
 
   /// Carries an operation out from outside of the loop, now.
   virtual Result perform(const Operation& operation) { return operation.type->perform(operation); }

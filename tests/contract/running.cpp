@@ -236,4 +236,44 @@ TEST_P(Contract, ALoopCanBeUsedAfterDrain) {
   EXPECT_EQ(log(), "a b");
 }
 
+// Blocking functions -------------------------------------------------------------------
+
+TEST_P(Contract, ABlockingFunctionsResultIsDelivered) {
+  struct Work {
+    int calls = 0;
+  } works[3];
+  std::vector<Probe*> probes;
+  for (Work& work : works) {
+    probes.push_back(&start("w", op::run_blocking(
+                                     [](void* argument) noexcept -> Result {
+                                       ++static_cast<Work*>(argument)->calls;
+                                       return 42;
+                                     },
+                                     &work)));
+  }
+  Probe& failing = start(
+      "f",
+      op::run_blocking([](void*) noexcept -> Result { return std::unexpected(std::errc::no_link); },
+                       nullptr));
+  EXPECT_EQ(works[0].calls, 0);  // not from inside add()
+  run();
+  for (const Probe* p : probes) EXPECT_END(*p, Result(42));
+  for (const Work& work : works) EXPECT_EQ(work.calls, 1);
+  EXPECT_END(failing, std::errc::no_link);
+}
+
+TEST_P(Contract, ABlockingFunctionThatHasNotBegunCanBeCanceled) {
+  int calls = 0;
+  Probe& w = start("w", op::run_blocking(
+                            [](void* calls) noexcept -> Result {
+                              ++*static_cast<int*>(calls);
+                              return 1;
+                            },
+                            &calls));
+  cancel(w);
+  run();
+  EXPECT_END(w, Errc::operation_canceled);
+  EXPECT_EQ(calls, 0);
+}
+
 }  // namespace wev::test

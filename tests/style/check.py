@@ -8,10 +8,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Lowest first. A file includes its own layer and lower ones.
 LAYERS = [
-    {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack"},
+    {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack", "address"},
     {"assert", "operation", "completion", "sys/"},
     {"descriptor_table", "timer_heap", "backend", "backends", "readiness"},
-    {"sim", "sim/", "backend/"},
+    {"sim", "sim/", "thread_pool", "backend/"},
     {"async", "loop", "backend/select"},
 ]
 # The only files that may ask which platform this is.

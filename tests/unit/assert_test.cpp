@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include <sys/resource.h>
+
 #include <gtest/gtest.h>
 
 #include "wev/loop.hpp"
@@ -339,8 +341,13 @@ TEST_F(AssertDeathTest, ConnectingToWhatDoesNotListen) {
   EXPECT_MISTAKE(sim.connect(1'000), "connect: not a listener");
 }
 
-TEST_F(AssertDeathTest, MakingALoopWhereThePlatformHasNoBackend) {
-  EXPECT_MISTAKE(Loop(), "Loop\\(\\): no backend works here, .*");
+TEST_F(AssertDeathTest, MakingALoopWhereNoBackendWorks) {
+  const auto without_descriptors = [] {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    const Loop loop;
+  };
+  EXPECT_MISTAKE(without_descriptors(), "Loop\\(\\): no backend works here, .*");
 }
 
 // The handler --------------------------------------------------------------------------

@@ -1,0 +1,87 @@
+#include "backend/blocking.hpp"
+
+#include <new>
+
+namespace wev {
+
+struct Blocking::Job final : ThreadPool::Work, Allocated {
+  Job(Blocking& its_owner, std::uint32_t its_index) : owner(its_owner), index(its_index) {}
+
+  void run() noexcept override {
+    do {
+      result = operation.type->perform(operation);
+    } while (!result && result.error() == std::errc::interrupted);
+    // The owner may recycle this job as soon as it is pushed.
+    Waker& waker = owner.waker_;
+    if (owner.done_.push(*this)) waker.wake();
+  }
+  Job*& notify_next() noexcept { return next; }
+
+  Blocking& owner;
+  const std::uint32_t index;
+  Completion* completion = nullptr;
+  Operation operation{};
+  Result result = 0;
+  Job* next = nullptr;
+};
+
+Blocking::~Blocking() {
+  WEV_ASSERT(spare_.size() == jobs_.size(), "~Backend: operations are still in flight on threads");
+  for (std::size_t i = 0; i < jobs_.size(); ++i) delete jobs_[i];
+}
+
+ThreadPool* Blocking::pool() noexcept {
+  if (pool_ == nullptr) {
+    owned_.reset(new (std::nothrow) ThreadPool);
+    pool_ = owned_.get();
+  }
+  return pool_;
+}
+
+Blocking::Job* Blocking::obtain() noexcept {
+  if (!spare_.empty()) {
+    const std::uint32_t index = spare_.back();
+    spare_.pop_back();
+    return jobs_[index];
+  }
+  const std::size_t count = jobs_.size();
+  if (!jobs_.reserve(count + 1) || !spare_.reserve(count + 1)) return nullptr;
+  Job* job = new (std::nothrow) Job(*this, static_cast<std::uint32_t>(count));
+  if (job != nullptr) (void)jobs_.push_back(job);  // reserved
+  return job;
+}
+
+void Blocking::recycle(Job& job) noexcept {
+  job.completion = nullptr;
+  (void)spare_.push_back(job.index);  // reserved by obtain()
+}
+
+std::optional<Result> Blocking::start(Completion& completion) noexcept {
+  ThreadPool* pool = this->pool();
+  Job* job = pool == nullptr ? nullptr : obtain();
+  if (job == nullptr) return std::unexpected(std::errc::not_enough_memory);
+  job->completion = &completion;
+  job->operation = completion.operation();
+  completion.backend_slot = job->index | here;
+  if (pool->submit(*job)) return std::nullopt;
+  recycle(*job);
+  return std::unexpected(std::errc::resource_unavailable_try_again);
+}
+
+bool Blocking::cancel(Completion& completion) noexcept {
+  Job& job = *jobs_[completion.backend_slot & ~here];
+  if (!pool_->withdraw(job)) return false;
+  recycle(job);
+  return true;
+}
+
+void Blocking::collect(CompletionQueue& done) noexcept {
+  done_.take([&](Job& job) {
+    Completion& completion = *job.completion;
+    const Result result = job.result;
+    recycle(job);
+    done.push(completion, result);
+  });
+}
+
+}  // namespace wev

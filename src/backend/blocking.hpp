@@ -1,0 +1,61 @@
+// blocking.hpp: operations that a backend hands to a thread pool.
+//
+// For what its system cannot be asked to do in the background. An operation is
+// copied to the pool and its result comes back over a stack, so that no other
+// thread ever looks at a completion.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <optional>
+
+#include "backend/waker.hpp"
+#include "wev/array.hpp"
+#include "wev/backend.hpp"
+#include "wev/notify_stack.hpp"
+#include "wev/thread_pool.hpp"
+
+namespace wev {
+
+class Blocking {
+ public:
+  /// `pool`: nullptr for one of its own, made when it is needed.
+  Blocking(ThreadPool* pool, Waker& waker) noexcept : pool_(pool), waker_(waker) {}
+  /// REQUIRES: nothing is in flight.
+  ~Blocking();
+  Blocking(const Blocking&) = delete;
+  Blocking& operator=(const Blocking&) = delete;
+
+  /// As Backend's. A completion's backend_slot is Blocking's while it is here.
+  std::optional<Result> start(Completion& completion) noexcept;
+  bool cancel(Completion& completion) noexcept;
+  [[nodiscard]] static bool has(const Completion& completion) noexcept {
+    return (completion.backend_slot & here) != 0;
+  }
+  /// Pushes what has ended.
+  void collect(CompletionQueue& done) noexcept;
+
+  /// Ends the threads, if they are its own. REQUIRES: nothing is in flight.
+  void join() noexcept {
+    if (owned_ != nullptr) owned_->join();
+  }
+
+ private:
+  struct Job;
+
+  static constexpr std::uint32_t here = 1u << 31;
+
+  [[nodiscard]] ThreadPool* pool() noexcept;
+  [[nodiscard]] Job* obtain() noexcept;
+  void recycle(Job& job) noexcept;
+
+  ThreadPool* pool_;
+  std::unique_ptr<ThreadPool> owned_;
+  Waker& waker_;
+  Array<Job*> jobs_;            // backend_slot is the index, with `here`
+  Array<std::uint32_t> spare_;  // indexes of those in no use; has room for all
+  NotifyStack<Job> done_;
+};
+
+}  // namespace wev

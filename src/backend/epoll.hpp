@@ -1,0 +1,67 @@
+// epoll.hpp: the loop on Linux's epoll.
+//
+// Each descriptor is registered once, edge-triggered and for both directions,
+// when it is first used, and stays so until it is closed or forgotten. What is
+// known of its readiness is kept: an operation is tried at once unless the last
+// one has shown that it would block, be it by being short. So in steady state a
+// receive costs its system call and a share of an epoll_wait.
+//
+// What epoll refuses (files, /dev/null) is carried out on a thread pool.
+#pragma once
+
+#include <span>
+
+#include "backend/blocking.hpp"
+#include "backend/waker.hpp"
+#include "wev/backends.hpp"
+
+struct epoll_event;
+
+namespace wev {
+
+class Epoll final : public Backend {
+ public:
+  explicit Epoll(const BackendOptions& options) noexcept;
+  ~Epoll() override;
+  /// Why it does not work here, if it does not.
+  [[nodiscard]] std::expected<void, Error> works() const noexcept;
+
+  std::optional<Result> start(Completion& completion) override;
+  bool cancel(Completion& completion) override;
+  std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
+  void wake() noexcept override { waker_.wake(); }
+  [[nodiscard]] Instant now() const override;
+  void forget(Descriptor& descriptor) noexcept override;
+  void quiesce() noexcept override { blocking_.join(); }
+
+ private:
+  // In Descriptor::backend_flags. The pairs are those of `in`, shifted for `out`.
+  enum : std::uint32_t {
+    known = 1,             // the rest was found out
+    registered = 2,        // with epoll; not so: it is a file
+    made_nonblocking = 4,  // by us
+    short_is_all = 8,      // see DescriptorTraits
+    blocked = 16,          // an operation would block until the next edge
+    blocked_out = 32,      //
+    always_try = 64,       // the end, an error or urgent data is there: being short
+    always_try_out = 128,  // does not tell that there is no more
+  };
+  [[nodiscard]] static std::uint32_t of(std::uint32_t flag, Direction direction) noexcept {
+    return direction == Direction::out ? flag << 1 : flag;
+  }
+
+  std::expected<void, Error> get_to_know(const Operation& operation,
+                                         Descriptor& descriptor) noexcept;
+  std::optional<Result> try_now(const Completion& completion) noexcept;
+  Result wait_for_events(std::span<epoll_event> events, Instant deadline, Instant now) noexcept;
+  void take_event(Descriptor& descriptor, std::uint32_t events, CompletionQueue& done) noexcept;
+  void progress(Descriptor& descriptor, Direction direction, CompletionQueue& done) noexcept;
+
+  int epoll_;
+  Waker waker_;
+  Blocking blocking_;
+  bool fine_;  // timeouts in nanoseconds
+  Error broken_;
+};
+
+}  // namespace wev

@@ -1,0 +1,27 @@
+// linux.hpp: what the Linux files of sys/ share.
+#pragma once
+
+#include <sys/types.h>
+
+#include "wev/error.hpp"
+
+namespace wev::sys {
+
+/// errno as an Error. Linux has an errno for every std::errc and some more,
+/// under the same numbers.
+Error last_error() noexcept;
+
+/// A system call's return value: a count, or -1 and errno.
+Result to_result(ssize_t returned) noexcept;
+
+/// Writing what nobody will read raises SIGPIPE. From the first call on it is
+/// blocked in the calling thread, so that it ends no program.
+void block_sigpipe() noexcept;
+/// Takes back the one that a broken pipe has raised in this thread, if it was
+/// block_sigpipe() that kept it.
+void discard_sigpipe() noexcept;
+
+/// Undoes what examine() did to a descriptor that others may share.
+void make_blocking(int fd) noexcept;
+
+}  // namespace wev::sys
