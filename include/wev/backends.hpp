@@ -68,7 +68,10 @@ struct BackendOptions {
   LinuxOptions linux_system{};
 };
 
-/// Errors: operation_not_supported, the platform has no such backend;
+/// `best` natively is what the environment's WEV_BACKEND names (epoll), if it
+/// names one.
+/// Errors: operation_not_supported, the platform has no such backend; in
+/// WEV_BACKEND invalid_argument, it is none;
 /// not_enough_memory; what the system said, for example too_many_files_open.
 std::expected<std::unique_ptr<Backend>, Error> make_backend(const BackendOptions& options = {});
 

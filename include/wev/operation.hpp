@@ -378,6 +378,7 @@ inline Operation set_option(int fd, SocketOption option, int value) noexcept {
 inline Operation connect(int fd, const Address& address) noexcept {
   return internal::addressed(connect_type, fd, address);
 }
+Operation connect(int fd, const Address&& address) = delete;  // it would be gone by then
 /// Ends with the descriptor of a new connection, which is non-blocking.
 /// too_many_files_open: the connection waits for an accept with more luck.
 /// connection_aborted: it was gone before it was accepted.

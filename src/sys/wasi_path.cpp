@@ -1,4 +1,7 @@
 // Where wasi-libc keeps the directories that the host opened for the program.
+#include <cstddef>
+
+// Needs size_t, and does not say so.
 #include <wasi/libc-find-relpath.h>
 
 #include "sys/wasi.hpp"

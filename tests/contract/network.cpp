@@ -633,7 +633,8 @@ TEST_P(Network, AnAddressInUseIsToldSo) {
 }
 
 TEST_P(Network, AnAddressOfAnotherFamilyIsRefused) {
-  Probe& p = start("p", op::bind(socket(), *Address::unix_path("/tmp/x")));
+  const auto address = Address::unix_path("/tmp/x");
+  Probe& p = start("p", op::bind(socket(), *address));
   run();
   EXPECT_FALSE(p.result());
 }

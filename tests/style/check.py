@@ -12,10 +12,10 @@ LAYERS = [
     {"assert", "operation", "completion", "sys/"},
     {"descriptor_table", "timer_heap", "backend", "backends", "readiness"},
     {"sim", "sim/", "thread_pool", "backend/"},
-    {"async", "loop", "backend/select"},
+    {"async", "loop", "backend/best"},
 ]
 # The only files that may ask which platform this is.
-PLATFORM_FILES = ("src/sys/", "src/backend/select.cpp")
+PLATFORM_FILES = ("src/sys/",)
 PLATFORM = re.compile(r"^\s*#\s*(?:el)?if.*\b(__wasm|__linux|__APPLE|_WIN32|__wasi|__unix)")
 
 problems = []

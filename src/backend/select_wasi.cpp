@@ -1,0 +1,15 @@
+// The backends of WASI 0.1.
+#include "backend/wasi_poll.hpp"
+
+namespace wev {
+
+std::expected<std::unique_ptr<Backend>, Error> make_backend(const BackendOptions& options) {
+  if (options.kind != BackendKind::best && options.kind != BackendKind::wasi_poll) {
+    return std::unexpected(std::errc::operation_not_supported);
+  }
+  auto* backend = new (std::nothrow) WasiPoll(options.wasi);
+  if (backend == nullptr) return std::unexpected(std::errc::not_enough_memory);
+  return std::unique_ptr<Backend>(backend);
+}
+
+}  // namespace wev

@@ -1,0 +1,235 @@
+// Threads that may be kept waiting.
+#include "wev/thread_pool.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "wev/backends.hpp"
+#include "wev/loop.hpp"
+
+namespace wev::test {
+
+namespace {
+
+struct Count final : ThreadPool::Work {
+  void run() noexcept override { ++runs; }
+  std::atomic<int> runs{0};
+};
+
+// Work that goes on until it is let go.
+class Gate final : public ThreadPool::Work {
+ public:
+  void run() noexcept override {
+    std::unique_lock lock(mutex_);
+    begun_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+  }
+  void wait_until_begun() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return begun_; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool begun_ = false;
+  bool open_ = false;
+};
+
+}  // namespace
+
+TEST(ThreadPool, NoThreadIsStartedBeforeThereIsWork) {
+  ThreadPool pool({.threads = 3});
+  EXPECT_EQ(pool.threads(), 0u);
+  Count work;
+  ASSERT_TRUE(pool.submit(work));
+  EXPECT_EQ(pool.threads(), 1u);
+  pool.join();
+  EXPECT_EQ(work.runs, 1);
+  EXPECT_EQ(pool.threads(), 0u);
+}
+
+TEST(ThreadPool, EachWorkRunsOnce) {
+  ThreadPool pool;
+  std::deque<Count> works(1'000);
+  for (Count& work : works) ASSERT_TRUE(pool.submit(work));
+  pool.join();
+  for (const Count& work : works) EXPECT_EQ(work.runs, 1);
+}
+
+TEST(ThreadPool, ThereAreNeverMoreThreadsThanAsked) {
+  ThreadPool pool({.threads = 2});
+  Gate first;
+  Gate second;
+  Count third;
+  ASSERT_TRUE(pool.submit(first));
+  ASSERT_TRUE(pool.submit(second));
+  first.wait_until_begun();
+  second.wait_until_begun();
+  ASSERT_TRUE(pool.submit(third));
+  EXPECT_EQ(pool.threads(), 2u);
+  EXPECT_EQ(third.runs, 0);
+  first.open();
+  second.open();
+  pool.join();
+  EXPECT_EQ(third.runs, 1);
+}
+
+TEST(ThreadPool, AtLeastOneThreadWorks) {
+  ThreadPool pool({.threads = 0});
+  Count work;
+  ASSERT_TRUE(pool.submit(work));
+  pool.join();
+  EXPECT_EQ(work.runs, 1);
+}
+
+TEST(ThreadPool, WhatHasNotBegunIsTakenBack) {
+  ThreadPool pool({.threads = 1});
+  Gate gate;
+  Count waiting;
+  Count behind;
+  ASSERT_TRUE(pool.submit(gate));
+  gate.wait_until_begun();
+  ASSERT_TRUE(pool.submit(waiting));
+  ASSERT_TRUE(pool.submit(behind));
+  EXPECT_TRUE(pool.withdraw(waiting));
+  EXPECT_FALSE(pool.withdraw(waiting));
+  EXPECT_FALSE(pool.withdraw(gate)) << "it has begun";
+  gate.open();
+  pool.join();
+  EXPECT_EQ(waiting.runs, 0);
+  EXPECT_EQ(behind.runs, 1);
+}
+
+TEST(ThreadPool, ItCanBeUsedAgainAfterJoining) {
+  ThreadPool pool;
+  Count work;
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(pool.submit(work));
+    pool.join();
+    EXPECT_EQ(work.runs, i);
+  }
+}
+
+TEST(ThreadPool, NoSignalIsDeliveredToItsThreads) {
+  struct Masked final : ThreadPool::Work {
+    void run() noexcept override {
+      sigset_t mask;
+      pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+      blocked = sigismember(&mask, SIGINT) == 1 && sigismember(&mask, SIGPIPE) == 1;
+    }
+    std::atomic<bool> blocked{false};
+  } work;
+  sigset_t before;
+  pthread_sigmask(SIG_BLOCK, nullptr, &before);
+  ThreadPool pool;
+  ASSERT_TRUE(pool.submit(work));
+  pool.join();
+  EXPECT_TRUE(work.blocked);
+  sigset_t after;
+  pthread_sigmask(SIG_BLOCK, nullptr, &after);
+  EXPECT_EQ(sigismember(&after, SIGINT), sigismember(&before, SIGINT));
+}
+
+// With loops ------------------------------------------------------------------------------
+
+namespace {
+
+Result blocking_answer(void*) noexcept { return 42; }
+
+struct Asked {
+  Completion completion;
+  Result result = 0;
+  void ask(Loop& loop) {
+    loop.add(completion, op::run_blocking(blocking_answer, nullptr), this,
+             [](void* self, Loop&, Completion&, Result result) {
+               static_cast<Asked*>(self)->result = result;
+               return Action::disarm;
+             });
+  }
+};
+
+}  // namespace
+
+TEST(ThreadPool, LoopsShareOne) {
+  ThreadPool pool({.threads = 1});
+  BackendOptions options;
+  options.linux_system.pool = &pool;
+  auto first_backend = make_backend(options);
+  auto second_backend = make_backend(options);
+  ASSERT_TRUE(first_backend && second_backend);
+  Loop first(std::move(*first_backend));
+  Loop second(std::move(*second_backend));
+  Asked one;
+  Asked two;
+  one.ask(first);
+  two.ask(second);
+  ASSERT_TRUE(first.run());
+  ASSERT_TRUE(second.run());
+  EXPECT_EQ(one.result, Result(42));
+  EXPECT_EQ(two.result, Result(42));
+  EXPECT_EQ(pool.threads(), 1u);
+  ASSERT_TRUE(first.drain());
+  EXPECT_EQ(pool.threads(), 1u) << "a shared pool is not the loop's to end";
+}
+
+namespace {
+
+std::size_t threads_of_this_process() {
+  std::size_t count = 0;
+  std::FILE* status = std::fopen("/proc/self/status", "r");
+  char line[256];
+  while (std::fgets(line, sizeof line, status) != nullptr) {
+    if (std::sscanf(line, "Threads: %zu", &count) == 1) break;
+  }
+  std::fclose(status);
+  return count;
+}
+
+}  // namespace
+
+TEST(ThreadPool, ALoopsOwnIsJoinedByDraining) {
+  const std::size_t before = threads_of_this_process();
+  BackendOptions options;
+  options.kind = BackendKind::epoll;
+  auto backend = make_backend(options);
+  ASSERT_TRUE(backend);
+  Loop loop(std::move(*backend));
+  EXPECT_EQ(threads_of_this_process(), before);
+  Asked asked;
+  asked.ask(loop);
+  ASSERT_TRUE(loop.run());
+  EXPECT_EQ(asked.result, Result(42));
+  EXPECT_EQ(threads_of_this_process(), before + 1);
+  ASSERT_TRUE(loop.drain());
+  EXPECT_EQ(threads_of_this_process(), before);
+  asked.ask(loop);  // and goes on
+  ASSERT_TRUE(loop.run());
+  EXPECT_EQ(asked.result, Result(42));
+}
+
+// Backends by name --------------------------------------------------------------------------
+
+TEST(MakeBackend, WhatThisPlatformLacksIsNotSupported) {
+  BackendOptions options;
+  options.kind = BackendKind::wasi_poll;
+  const auto backend = make_backend(options);
+  ASSERT_FALSE(backend);
+  EXPECT_EQ(backend.error(), std::errc::operation_not_supported);
+}
+
+}  // namespace wev::test
