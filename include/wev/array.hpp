@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -50,6 +51,11 @@ class Array {
   }
 
   void pop_back() noexcept { --size_; }
+  /// Moves the others up.
+  void drop_front(std::size_t count) noexcept {
+    size_ -= count;
+    if (size_ > 0 && count > 0) std::memmove(data_, data_ + count, size_ * sizeof(T));
+  }
   void clear() noexcept { size_ = 0; }
 
  private:

@@ -27,6 +27,7 @@ enum class BackendKind : std::uint8_t {
   best,       ///< the best that works here
   wasi_poll,  ///< WASI 0.1: poll_oneoff
   epoll,      ///< Linux: epoll
+  io_uring,   ///< Linux 5.11: io_uring, where the system allows it
 };
 
 /// What differs between hosts is found out when it is first used; saying it here
@@ -51,13 +52,22 @@ struct WasiTraits {
 
 /// What newer kernels have; bits. Each is done without where it is missing.
 enum LinuxFeature : std::uint32_t {
-  linux_fine_timeouts = 1,  ///< epoll: timeouts in nanoseconds (5.11), else milliseconds
+  linux_fine_timeouts = 1,     ///< epoll: timeouts in nanoseconds (5.11), else milliseconds
+  linux_io_uring = 2,          ///< io_uring itself; often forbidden in containers
+  linux_deferred_work = 4,     ///< io_uring: no interrupts (6.1). A loop then belongs to
+                               ///< the thread that first ran it.
+  linux_cooperative_work = 8,  ///< io_uring: fewer interrupts (5.19), where those are missing
+  linux_poll_first = 16,       ///< io_uring: no vain attempt to receive (5.19)
+  linux_no_iowait = 32,        ///< io_uring: waiting does not count as waiting for a disk (6.15)
 };
 
 struct LinuxOptions {
   /// For what keeps a thread waiting; it outlives the loop and may be shared by
   /// several. nullptr: a pool of the backend's own, if it needs one.
   ThreadPool* pool = nullptr;
+  /// io_uring: how many operations go to the kernel in one call, rounded up to a
+  /// power of two. More than that take several calls.
+  unsigned ring_entries = 256;
   /// LinuxFeatures that are not used though they are there; for tests.
   std::uint32_t without = 0;
 };
@@ -68,8 +78,8 @@ struct BackendOptions {
   LinuxOptions linux_system{};
 };
 
-/// `best` natively is what the environment's WEV_BACKEND names (epoll), if it
-/// names one.
+/// `best` natively is what the environment's WEV_BACKEND names (epoll or
+/// io_uring), if it names one; else io_uring where it works, else epoll.
 /// Errors: operation_not_supported, the platform has no such backend; in
 /// WEV_BACKEND invalid_argument, it is none;
 /// not_enough_memory; what the system said, for example too_many_files_open.

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backend/epoll.hpp"
+#include "backend/io_uring.hpp"
 
 namespace wev {
 namespace {
@@ -22,6 +23,7 @@ std::expected<BackendKind, Error> preferred_kind() {
   const char* name = std::getenv("WEV_BACKEND");
   if (name == nullptr || *name == '\0') return BackendKind::best;
   if (std::strcmp(name, "epoll") == 0) return BackendKind::epoll;
+  if (std::strcmp(name, "io_uring") == 0) return BackendKind::io_uring;
   return std::unexpected(std::errc::invalid_argument);
 }
 
@@ -32,8 +34,12 @@ Made make_backend(const BackendOptions& options) {
   if (kind == BackendKind::best) kind = preferred_kind();
   if (!kind) return std::unexpected(kind.error());
   switch (*kind) {
-    case BackendKind::best:
+    case BackendKind::best: {
+      auto ring = make<IoUring>(options);
+      return ring ? std::move(ring) : make<Epoll>(options);
+    }
     case BackendKind::epoll: return make<Epoll>(options);
+    case BackendKind::io_uring: return make<IoUring>(options);
     default: return std::unexpected(std::errc::operation_not_supported);
   }
 }

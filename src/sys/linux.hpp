@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "wev/error.hpp"
+#include "wev/operation.hpp"
 
 namespace wev::sys {
 
@@ -20,6 +21,11 @@ void block_sigpipe() noexcept;
 /// Takes back the one that a broken pipe has raised in this thread, if it was
 /// block_sigpipe() that kept it.
 void discard_sigpipe() noexcept;
+
+/// Arguments of system calls that a backend makes in its own way.
+int recv_flags(const Operation& operation) noexcept;
+int open_flags(const Operation& operation) noexcept;
+int iovec_count(const Operation& operation) noexcept;
 
 /// Undoes what examine() did to a descriptor that others may share.
 void make_blocking(int fd) noexcept;

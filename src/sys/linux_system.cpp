@@ -80,13 +80,13 @@ const iovec* iovecs(const Operation& operation) noexcept {
   return reinterpret_cast<const iovec*>(operation.io.data);
 }
 
+}  // namespace
+
 // Past the limit the rest waits for the next operation, as after any short one.
 int iovec_count(const Operation& operation) noexcept {
   constexpr std::size_t most = 1024;  // UIO_MAXIOV
   return static_cast<int>(operation.io.size < most ? operation.io.size : most);
 }
-
-}  // namespace
 
 Result read(const Operation& operation) noexcept {
   return to_result(::read(operation.io.fd, operation.io.data, operation.io.size));
@@ -126,8 +126,7 @@ Result poll(const Operation& operation) noexcept {
   return in ? readable : writable;
 }
 
-Result open(const Operation& operation) noexcept {
-  static_assert(op::working_directory == AT_FDCWD);
+int open_flags(const Operation& operation) noexcept {
   const std::uint32_t wanted = operation.io.flags;
   const bool reads = (wanted & open_read) != 0;
   const bool writes = (wanted & open_write) != 0;
@@ -137,8 +136,13 @@ Result open(const Operation& operation) noexcept {
   if ((wanted & open_truncate) != 0) flags |= O_TRUNC;
   if ((wanted & open_append) != 0) flags |= O_APPEND;
   if ((wanted & open_directory) != 0) flags |= O_DIRECTORY;
+  return flags;
+}
+
+Result open(const Operation& operation) noexcept {
+  static_assert(op::working_directory == AT_FDCWD);
   return to_result(::openat(operation.io.fd, reinterpret_cast<const char*>(operation.io.data),
-                            flags, static_cast<mode_t>(operation.io.offset)));
+                            open_flags(operation), static_cast<mode_t>(operation.io.offset)));
 }
 
 Result size(const Operation& operation) noexcept {
@@ -250,10 +254,14 @@ Result accept(const Operation& operation) noexcept {
   return to_result(::accept4(operation.io.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
+int recv_flags(const Operation& operation) noexcept {
+  return ((operation.io.flags & recv_peek) != 0 ? MSG_PEEK : 0) |
+         ((operation.io.flags & recv_wait_all) != 0 ? MSG_WAITALL : 0);
+}
+
 Result recv(const Operation& operation) noexcept {
-  const int flags = ((operation.io.flags & recv_peek) != 0 ? MSG_PEEK : 0) |
-                    ((operation.io.flags & recv_wait_all) != 0 ? MSG_WAITALL : 0);
-  return to_result(::recv(operation.io.fd, operation.io.data, operation.io.size, flags));
+  return to_result(
+      ::recv(operation.io.fd, operation.io.data, operation.io.size, recv_flags(operation)));
 }
 
 Result recv_from(const Operation& operation) noexcept {

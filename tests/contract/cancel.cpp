@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "contract/contract.hpp"
+#include "sim/random.hpp"
 
 namespace wev::test {
 
@@ -322,6 +323,58 @@ TEST_P(Contract, BytesAlreadyMovedWinOverTheCancel) {
   std::string received;
   if (p.result()) received = buffer.text(*p.result());
   EXPECT_EQ(received + rig().read_all(reader), "data");
+}
+
+// Random programs --------------------------------------------------------------------------
+
+// Reads, writes, cancels and deadlines at random: every byte that an operation
+// says was moved is moved, once and in order.
+TEST_P(Contract, NoByteIsLostOrDoubledWhateverIsCanceled) {
+  NEEDS(full_pipes);
+  Random random(traits().seed);
+  SCOPED_TRACE("seed " + std::to_string(traits().seed));
+  const auto [reader, writer] = pipe();
+  auto& in = make_buffer<5000>();
+  auto& out = make_buffer<5000>();
+  std::size_t sent = 0;
+  std::string received;
+  const auto byte = [](std::size_t i) { return static_cast<char>('a' + (i * 7 + i / 26) % 26); };
+  const auto deadline = [&] {
+    return random.one_in(3) ? loop().now() + std::chrono::microseconds(random.below(300)) : never;
+  };
+  Probe& w = probe({}, [&](Probe& self) {
+    sent += self.result().value_or(0);
+    return Action::disarm;
+  });
+  Probe& r = probe({}, [&](Probe& self) {
+    received += in.text(self.result().value_or(0));
+    return Action::disarm;
+  });
+  Probe& c = probe();
+  for (int step = 0; step < 400; ++step) {
+    if (!w.lent && !random.one_in(4)) {
+      const std::size_t size = 1 + random.below(sizeof out.bytes);
+      for (std::size_t i = 0; i < size; ++i) {
+        out.bytes[i] = static_cast<std::byte>(byte(sent + i));
+      }
+      add(w, op::write(writer, std::span(out.bytes).first(size)), deadline());
+    }
+    if (!r.lent && !random.one_in(4)) {
+      add(r, op::read(reader, std::span(in.bytes).first(1 + random.below(sizeof in.bytes))),
+          deadline());
+    }
+    if (random.one_in(3)) cancel(random.one_in(2) ? w : r);
+    if (!c.lent && random.one_in(5)) cancel(c, random.one_in(2) ? w : r);
+    look();
+    if (random.one_in(3)) cancel(random.one_in(2) ? w : r);
+    if (random.one_in(2)) look();
+  }
+  cancel(w);
+  cancel(r);
+  run();
+  received += rig().read_all(reader);
+  ASSERT_EQ(received.size(), sent);
+  for (std::size_t i = 0; i < sent; ++i) ASSERT_EQ(received[i], byte(i)) << "at " << i;
 }
 
 }  // namespace wev::test

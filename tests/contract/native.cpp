@@ -20,22 +20,31 @@ namespace wev::test {
 
 namespace {
 
-// No descriptor can be opened while this is alive.
-class NoDescriptors {
+// Few descriptors can be opened while this is alive, and none once exhaust() was
+// called. (io_uring looks at the limit when an operation is submitted.)
+class FewDescriptors {
  public:
-  NoDescriptors() {
+  FewDescriptors() {
     ::getrlimit(RLIMIT_NOFILE, &before_);
     const int next = ::dup(0);
     ::close(next);
-    const rlimit none{static_cast<rlim_t>(next), before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &none);
+    const rlimit few{static_cast<rlim_t>(next) + 16, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
   }
-  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-  NoDescriptors(const NoDescriptors&) = delete;
-  NoDescriptors& operator=(const NoDescriptors&) = delete;
+  ~FewDescriptors() {
+    for (const int fd : taken_) ::close(fd);
+    ::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+  void exhaust() {
+    for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) taken_.push_back(fd);
+  }
 
  private:
   rlimit before_{};
+  std::vector<int> taken_;
 };
 
 }  // namespace
@@ -53,7 +62,8 @@ TEST_P(NativeContract, RunningOutOfDescriptorsLosesNeitherTheListenerNorTheConne
   EXPECT_END(c, Result(0));
   Probe& refused = probe("refused");
   {
-    const NoDescriptors none;
+    FewDescriptors few;
+    few.exhaust();
     add(refused, op::accept(listener));
     Probe& opened = start("opened", op::socket(SocketFamily::ipv4, SocketType::stream));
     Probe& t = timer("t", 3ms);
@@ -72,11 +82,13 @@ TEST_P(NativeContract, RunningOutOfDescriptorsLosesNeitherTheListenerNorTheConne
 TEST_P(NativeContract, AnAcceptThatIsWaitingIsToldOfRunningOut) {
   Address address;
   const int listener = listen_at(address);
-  Probe& a = start("a", op::accept(listener));
   const int client = socket();
-  look();
+  Probe& a = probe("a");
   {
-    const NoDescriptors none;
+    FewDescriptors few;
+    add(a, op::accept(listener));
+    look();
+    few.exhaust();
     Probe& c = start("c", op::connect(client, address));
     run();
     EXPECT_END(c, Result(0));

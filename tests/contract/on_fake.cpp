@@ -30,6 +30,7 @@ class FakeRig final : public Rig {
     if (!honest(quirks.pipe_write_poll)) traits_.no_poll_writable = unknown;
     if (!quirks.sockets) traits_.no_sockets = "the host has no sockets";
     traits_.many_descriptors = 1'100;
+    traits_.seed = options.seed;
   }
 
   std::unique_ptr<Loop> loop() override {

@@ -120,7 +120,17 @@ RigMaker maker(std::string name, const BackendOptions& options) {
 }
 
 std::vector<RigMaker> rigs() {
-  return {maker("epoll", {.kind = BackendKind::epoll}),
+  const auto ring = [](std::string name, unsigned entries, std::uint32_t without) {
+    return maker(std::move(name), {.kind = BackendKind::io_uring,
+                                   .linux_system = {.ring_entries = entries, .without = without}});
+  };
+  return {ring("io_uring", 256, 0),
+          ring("io_uring_of_2", 2, 0),
+          ring("io_uring_of_64", 64, 0),
+          ring("io_uring_cooperative", 256, linux_deferred_work),
+          ring("io_uring_basic", 256,
+               linux_deferred_work | linux_cooperative_work | linux_poll_first | linux_no_iowait),
+          maker("epoll", {.kind = BackendKind::epoll}),
           maker("epoll_coarse",
                 {.kind = BackendKind::epoll, .linux_system = {.without = linux_fine_timeouts}})};
 }

@@ -10,6 +10,7 @@ namespace {
 class SimRig final : public Rig {
  public:
   explicit SimRig(const Sim::Options& options) : sim_(options) {
+    traits_.seed = options.seed;
     traits_.no_threads = why_no_threads();
     traits_.no_unreachable = "the simulated network reaches everything";
     if (!options.moody) {

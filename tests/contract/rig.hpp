@@ -25,6 +25,8 @@ struct Traits {
   const char* no_files = nullptr;
   const char* no_threads = nullptr;
   const char* no_unreachable = nullptr;
+  /// Of what a test does at random.
+  std::uint64_t seed = 1;
   /// How many timers are a lot.
   std::size_t many_timers = 10'000;
   /// How many waiting descriptors are a lot; 0: see no_pipes.

@@ -1,0 +1,464 @@
+#include "backend/io_uring.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "backend/linux_clock.hpp"
+#include "readiness.hpp"
+#include "sys/linux.hpp"
+#include "wev/address.hpp"
+
+namespace wev {
+
+namespace {
+
+constexpr std::uint64_t of_no_one = UINT64_MAX;  // cancels; liburing's own, too
+constexpr std::uint64_t of_the_waker = UINT64_MAX - 1;
+
+constexpr unsigned basics = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE |
+                            IORING_FEAT_RW_CUR_POS | IORING_FEAT_FAST_POLL | IORING_FEAT_EXT_ARG;
+
+// Linux 6.15's, which Debian 12's headers do not have.
+constexpr unsigned feature_no_iowait = 1u << 17;
+constexpr unsigned enter_no_iowait = 1u << 7;
+
+constexpr std::uint64_t current_position = static_cast<std::uint64_t>(-1);
+
+// While the kernel has no memory for what is pending.
+constexpr Duration retry_interval = std::chrono::milliseconds(1);
+
+struct NativeMessage {
+  msghdr header;
+  iovec buffer;
+};
+static_assert(sizeof(NativeMessage) <= sizeof(Message::header));
+
+NativeMessage& native_message(const Operation& operation) noexcept {
+  return *reinterpret_cast<NativeMessage*>(operation.io.message->header.data());
+}
+
+}  // namespace
+
+// Setting up -------------------------------------------------------------------
+
+IoUring::IoUring(const BackendOptions& options) noexcept
+    : blocking_(options.linux_system.pool, waker_) {
+  ring_.ring_fd = -1;
+  set_up(options.linux_system);
+}
+
+IoUring::~IoUring() {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    WEV_ASSERT(slots_[i].completion == nullptr, "~Backend: operations are still in flight");
+  }
+  if (ring_.ring_fd >= 0) ::io_uring_queue_exit(&ring_);
+}
+
+void IoUring::set_up(const LinuxOptions& options) noexcept {
+  const auto wanted = [&](LinuxFeature feature) { return (options.without & feature) == 0; };
+  if (!wanted(linux_io_uring)) {
+    works_ = std::unexpected(std::errc::operation_not_permitted);
+    return;
+  }
+  if (waker_.fd() < 0) {
+    works_ = std::unexpected(sys::last_error());
+    return;
+  }
+  // Newest first. What is deferred costs no interrupt; it must be enabled on the
+  // thread that will run the loop.
+  constexpr std::array setups = {
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED |
+          IORING_SETUP_SUBMIT_ALL,
+      IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+      0u,
+  };
+  int error = -EINVAL;
+  std::size_t used = wanted(linux_deferred_work) ? 0 : wanted(linux_cooperative_work) ? 1 : 2;
+  const unsigned entries = std::max(options.ring_entries, 1u);
+  io_uring_params params{};
+  for (; used < setups.size() && error == -EINVAL; ++used) {
+    params = {};
+    params.flags = setups[used] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+    params.cq_entries = entries * 4;
+    error = ::io_uring_queue_init_params(entries, &ring_, &params);
+  }
+  if (error < 0) {
+    ring_.ring_fd = -1;
+    works_ = std::unexpected(static_cast<std::errc>(-error));
+    return;
+  }
+  if ((params.features & basics) != basics) {
+    ::io_uring_queue_exit(&ring_);
+    ring_.ring_fd = -1;
+    works_ = std::unexpected(std::errc::function_not_supported);
+    return;
+  }
+  enabled_ = (params.flags & IORING_SETUP_R_DISABLED) == 0;
+  // The flag is as old as cooperative work (5.19).
+  poll_first_ = (params.flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN)) != 0 &&
+                wanted(linux_poll_first);
+  if ((params.features & feature_no_iowait) != 0 && wanted(linux_no_iowait)) {
+    no_iowait_ = enter_no_iowait;
+  }
+}
+
+std::expected<void, Error> IoUring::works() const noexcept { return works_; }
+
+// On the thread that runs the loop, whose ring it is from now on.
+std::expected<void, Error> IoUring::enable() noexcept {
+  if (enabled_) return {};
+  // liburing has a function of its own for it, but Debian 12's is not exported.
+  const int error = ::io_uring_register(static_cast<unsigned>(ring_.ring_fd),
+                                        IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  if (error < 0) return std::unexpected(static_cast<std::errc>(-error));
+  enabled_ = true;
+  return {};
+}
+
+Instant IoUring::now() const { return monotonic_now(); }
+
+// Starting ---------------------------------------------------------------------
+
+std::optional<Result> IoUring::start(Completion& completion) {
+  const Operation& operation = completion.operation();
+  const OperationKind kind = operation.kind();
+  if (kind == OperationKind::run_blocking) return blocking_.start(completion);
+  if (kind == OperationKind::size) return blocking_.start(completion);
+  const bool of_the_kernel = operation.has(waits) || operation.has(blocks);
+  if (!of_the_kernel && kind != OperationKind::close) return operation.type->perform(operation);
+  if (operation.on_descriptor()) {
+    Descriptor& descriptor = completion.descriptor();
+    if (auto known = get_to_know(operation, descriptor); !known) {
+      return std::unexpected(known.error());
+    }
+  }
+  if (transfers_nothing(operation)) return 0;
+  if (!obtain(completion)) return std::unexpected(std::errc::not_enough_memory);
+  (void)pending_.push_back(completion.backend_slot - 1);  // reserved by obtain()
+  return std::nullopt;
+}
+
+std::expected<void, Error> IoUring::get_to_know(const Operation& operation,
+                                                Descriptor& descriptor) const noexcept {
+  std::uint32_t& flags = descriptor.backend_flags;
+  if ((flags & known) == 0) {
+    const int status = ::fcntl(descriptor.fd, F_GETFL);
+    if (status < 0) return std::unexpected(sys::last_error());
+    flags |= known | ((status & O_NONBLOCK) != 0 ? nonblocking : 0u);
+  }
+  // The kernel would take no notice of an offset on a pipe.
+  const bool positional =
+      operation.kind() == OperationKind::pread || operation.kind() == OperationKind::pwrite;
+  if (positional && (flags & seekable) == 0) {
+    if (::lseek(descriptor.fd, 0, SEEK_CUR) < 0) return std::unexpected(sys::last_error());
+    flags |= seekable;
+  }
+  return {};
+}
+
+bool IoUring::obtain(Completion& completion) noexcept {
+  if (spare_.empty()) {
+    const std::size_t count = slots_.size() + 1;
+    if (!slots_.reserve(count) || !spare_.reserve(count) || !pending_.reserve(count) ||
+        !cancels_.reserve(count)) {
+      return false;
+    }
+    (void)spare_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    (void)slots_.push_back({});
+  }
+  const std::uint32_t index = spare_.back();
+  spare_.pop_back();
+  slots_[index] = {&completion, slots_[index].generation, false, false, false};
+  completion.backend_slot = index + 1;
+  return true;
+}
+
+void IoUring::recycle(std::uint32_t index) noexcept {
+  slots_[index].completion = nullptr;
+  ++slots_[index].generation;
+  (void)spare_.push_back(index);
+}
+
+bool IoUring::cancel(Completion& completion) {
+  if (Blocking::has(completion)) return blocking_.cancel(completion);
+  const std::uint32_t index = completion.backend_slot - 1;
+  Slot& slot = slots_[index];
+  if (!slot.submitted) {
+    // It stays in pending_, where fill() finds it empty and recycles it.
+    slot.completion = nullptr;
+    completion.backend_slot = 0;
+    return true;
+  }
+  if (!slot.cancel_asked) (void)cancels_.push_back(index);  // reserved by obtain()
+  slot.cancel_asked = true;
+  return false;
+}
+
+void IoUring::forget(Descriptor& descriptor) noexcept { descriptor.backend_flags = 0; }
+
+// Submitting -------------------------------------------------------------------
+
+// Moves what is pending to the submission queue, as far as it has room.
+bool IoUring::fill() noexcept {
+  if (!waker_armed_) {
+    io_uring_sqe* sqe = ::io_uring_get_sqe(&ring_);
+    if (sqe == nullptr) return false;
+    ::io_uring_prep_read(sqe, waker_.fd(), &wakes_, sizeof wakes_, 0);
+    sqe->user_data = of_the_waker;
+    waker_armed_ = true;
+  }
+  const auto move = [this](Array<std::uint32_t>& queue, auto prepare_one) {
+    std::size_t moved = 0;
+    for (; moved < queue.size(); ++moved) {
+      if (!prepare_one(queue[moved])) break;
+    }
+    queue.drop_front(moved);
+    return queue.empty();
+  };
+  const bool all = move(pending_, [this](std::uint32_t index) {
+    Slot& slot = slots_[index];
+    if (slot.completion == nullptr) {
+      recycle(index);
+      return true;
+    }
+    io_uring_sqe* sqe = ::io_uring_get_sqe(&ring_);
+    if (sqe == nullptr) return false;
+    prepare(*sqe, slot);
+    sqe->user_data = user_data(index, slot);
+    slot.submitted = true;
+    return true;
+  });
+  // Behind what they cancel.
+  return all && move(cancels_, [this](std::uint32_t index) {
+           const Slot& slot = slots_[index];
+           if (slot.completion == nullptr || !slot.cancel_asked) return true;  // it has ended
+           io_uring_sqe* sqe = ::io_uring_get_sqe(&ring_);
+           if (sqe == nullptr) return false;
+           ::io_uring_prep_cancel64(sqe, user_data(index, slot), 0);
+           sqe->user_data = of_no_one;
+           return true;
+         });
+}
+
+void IoUring::prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept {
+  const Operation& operation = slot.completion->operation();
+  if (operation.kind() == OperationKind::poll || slot.polling) {
+    const bool in = operation.type->direction == Direction::in;
+    ::io_uring_prep_poll_add(&sqe, operation.io.fd, in ? POLLIN | POLLRDHUP : POLLOUT);
+  } else {
+    prepare_operation(sqe, *slot.completion);
+  }
+}
+
+void IoUring::prepare_operation(io_uring_sqe& sqe, const Completion& completion) const noexcept {
+  const Operation& operation = completion.operation();
+  const auto& io = operation.io;
+  const auto size = static_cast<unsigned>(std::min<std::size_t>(io.size, INT32_MAX));
+  const auto* vectors = reinterpret_cast<const iovec*>(io.data);
+  const auto vector_count = static_cast<unsigned>(sys::iovec_count(operation));
+  switch (operation.kind()) {
+    case OperationKind::read:
+      return ::io_uring_prep_read(&sqe, io.fd, io.data, size, current_position);
+    case OperationKind::readv:
+      return ::io_uring_prep_readv(&sqe, io.fd, vectors, vector_count, current_position);
+    case OperationKind::pread: return ::io_uring_prep_read(&sqe, io.fd, io.data, size, io.offset);
+    case OperationKind::write:
+      return ::io_uring_prep_write(&sqe, io.fd, io.data, size, current_position);
+    case OperationKind::writev:
+      return ::io_uring_prep_writev(&sqe, io.fd, vectors, vector_count, current_position);
+    case OperationKind::pwrite:
+      return ::io_uring_prep_write(&sqe, io.fd, io.data, size, io.offset);
+    case OperationKind::recv:
+      ::io_uring_prep_recv(&sqe, io.fd, io.data, size, sys::recv_flags(operation));
+      if (poll_first_ && (completion.descriptor().backend_flags & drained) != 0) {
+        sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;
+      }
+      return;
+    case OperationKind::send:
+      return ::io_uring_prep_send(&sqe, io.fd, io.data, size, MSG_NOSIGNAL);
+    case OperationKind::recv_from:
+    case OperationKind::send_to: {
+      Address& address = io.message->address;
+      NativeMessage& message = native_message(operation);
+      message = {};
+      message.buffer = {io.data, io.size};
+      message.header.msg_iov = &message.buffer;
+      message.header.msg_iovlen = 1;
+      if (operation.kind() == OperationKind::recv_from) {
+        message.header.msg_name = address.data();
+        message.header.msg_namelen = Address::capacity;
+        return ::io_uring_prep_recvmsg(&sqe, io.fd, &message.header, 0);
+      }
+      message.header.msg_name = address.size() == 0 ? nullptr : address.data();
+      message.header.msg_namelen = address.size();
+      return ::io_uring_prep_sendmsg(&sqe, io.fd, &message.header, MSG_NOSIGNAL);
+    }
+    case OperationKind::accept:
+    case OperationKind::accept_many:
+      return ::io_uring_prep_accept(&sqe, io.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    case OperationKind::connect:
+      return ::io_uring_prep_connect(&sqe, io.fd, static_cast<const sockaddr*>(io.address->data()),
+                                     io.address->size());
+    case OperationKind::fsync: return ::io_uring_prep_fsync(&sqe, io.fd, 0);
+    case OperationKind::open:
+      return ::io_uring_prep_openat(&sqe, io.fd, reinterpret_cast<const char*>(io.data),
+                                    sys::open_flags(operation), static_cast<mode_t>(io.offset));
+    case OperationKind::close: return ::io_uring_prep_close(&sqe, io.fd);
+    default: WEV_ASSERT(false, "io_uring: an operation that has no submission");
+  }
+}
+
+// One system call: submits what is in the submission queue, waits for `least`
+// completions and at most `timeout`. Returns 0 or -errno.
+int IoUring::enter(unsigned least, const __kernel_timespec* timeout) noexcept {
+  io_uring_sq& queue = ring_.sq;
+  unsigned tail = *queue.ktail;
+  for (; queue.sqe_head != queue.sqe_tail; ++queue.sqe_head) {
+    queue.array[tail++ & queue.ring_mask] = queue.sqe_head & queue.ring_mask;
+  }
+  io_uring_smp_store_release(queue.ktail, tail);
+  const unsigned count = tail - io_uring_smp_load_acquire(queue.khead);
+  io_uring_getevents_arg arg{};
+  arg.ts = reinterpret_cast<std::uintptr_t>(timeout);
+  const int entered = ::io_uring_enter2(
+      static_cast<unsigned>(ring_.ring_fd), count, least,
+      IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | no_iowait_,
+      reinterpret_cast<sigset_t*>(&arg), sizeof arg);
+  WEV_ASSERT(entered != -EEXIST, "io_uring: the loop has been run by another thread before");
+  const bool nothing_wrong = entered >= 0 || entered == -EINTR || entered == -ETIME;
+  return nothing_wrong ? 0 : entered;
+}
+
+// As long as more is pending than the submission queue holds.
+std::expected<void, Error> IoUring::submit_all(CompletionQueue& done) noexcept {
+  while (!fill()) {
+    const int error = enter(0, nullptr);
+    const bool reaped = reap(done) > 0;
+    if (error == 0 || reaped) continue;
+    if (error == -EBUSY || error == -EAGAIN) return {};  // next time
+    return std::unexpected(static_cast<std::errc>(-error));
+  }
+  return {};
+}
+
+// Waiting ----------------------------------------------------------------------
+
+std::expected<void, Error> IoUring::wait(Instant deadline, CompletionQueue& done) {
+  if (auto enabled = enable(); !enabled) return enabled;
+  sys::block_sigpipe();
+  blocking_.collect(done);
+  if (auto submitted = submit_all(done); !submitted) return submitted;
+  reap(done);
+  const Instant at = now();
+  if (!pending_.empty() || !cancels_.empty()) deadline = std::min(deadline, at + retry_interval);
+  const bool sleeps = deadline > at && done.empty() && waker_.begin_sleep();
+  const timespec left = timeout_until(sleeps ? deadline : at, at);
+  const __kernel_timespec timeout{left.tv_sec, left.tv_nsec};
+  const int error = enter(sleeps ? 1 : 0, sleeps && deadline != never ? &timeout : nullptr);
+  if (sleeps) waker_.end_sleep();
+  reap(done);
+  blocking_.collect(done);
+  if (error < 0 && error != -EBUSY && error != -EAGAIN) {
+    return std::unexpected(static_cast<std::errc>(-error));
+  }
+  return {};
+}
+
+// Takes all completions there are, those that overflowed the queue included.
+std::size_t IoUring::reap(CompletionQueue& done) noexcept {
+  std::size_t count = 0;
+  for (;;) {
+    unsigned head = 0;
+    unsigned seen = 0;
+    io_uring_cqe* cqe = nullptr;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      take(*cqe, done);
+      ++seen;
+    }
+    ::io_uring_cq_advance(&ring_, seen);
+    count += seen;
+    const unsigned flags = io_uring_smp_load_acquire(ring_.sq.kflags);
+    if ((flags & IORING_SQ_CQ_OVERFLOW) == 0 || enter(0, nullptr) != 0) return count;
+  }
+}
+
+void IoUring::take(const io_uring_cqe& cqe, CompletionQueue& done) noexcept {
+  if (cqe.user_data == of_no_one) return;
+  if (cqe.user_data == of_the_waker) {
+    waker_armed_ = false;
+    return;
+  }
+  const auto index = static_cast<std::uint32_t>(cqe.user_data);
+  Slot& slot = slots_[index];
+  WEV_ASSERT(slot.completion != nullptr && cqe.user_data == user_data(index, slot),
+             "io_uring: a completion of what is not in flight");
+  Completion& completion = *slot.completion;
+  const Operation& operation = completion.operation();
+  const bool again = cqe.res == -EINTR ||
+                     (cqe.res == -EAGAIN && operation.has(waits) &&
+                      operation.kind() != OperationKind::connect) ||
+                     (slot.polling && cqe.res >= 0);
+  if (again && !slot.cancel_asked) {
+    // Where the kernel would not wait itself, it is asked for readiness first.
+    slot.polling = cqe.res == -EAGAIN;
+    slot.submitted = false;
+    (void)pending_.push_back(index);  // reserved by obtain()
+    return;
+  }
+  Result result = cqe.res >= 0 ? Result(static_cast<std::size_t>(cqe.res))
+                               : Result(std::unexpected(static_cast<std::errc>(-cqe.res)));
+  if (again) result = std::unexpected(Errc::operation_canceled);
+  finish(completion, cqe, result);
+  recycle(index);
+  completion.backend_slot = 0;
+  done.push(completion, result);
+}
+
+// What is left to do where the kernel has done its part.
+void IoUring::finish(const Completion& completion, const io_uring_cqe& cqe,
+                     Result& result) noexcept {
+  const Operation& operation = completion.operation();
+  switch (operation.kind()) {
+    case OperationKind::poll:
+      if (result) result = readiness_of(operation);
+      return;
+    case OperationKind::recv: {
+      std::uint32_t& flags = completion.descriptor().backend_flags;
+      const bool more = !result || *result == 0 || (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) != 0;
+      flags = more ? flags & ~drained : flags | drained;
+      return;
+    }
+    case OperationKind::recv_from:
+      if (result) {
+        operation.io.message->address.set_size(native_message(operation).header.msg_namelen);
+      }
+      return;
+    case OperationKind::accept_many:
+      if (result) result = accept_more(completion, static_cast<int>(*result));
+      return;
+    case OperationKind::write:
+    case OperationKind::writev:
+      if (!result && result.error() == std::errc::broken_pipe) sys::discard_sigpipe();
+      return;
+    default: return;
+  }
+}
+
+// The kernel accepted one; more that wait are taken along.
+Result IoUring::accept_more(const Completion& completion, int first) noexcept {
+  Operation rest = completion.operation();
+  auto* connections = reinterpret_cast<int*>(rest.io.data);
+  connections[0] = first;
+  if (rest.io.size == 1 || (completion.descriptor().backend_flags & nonblocking) == 0) return 1;
+  rest.io.data = reinterpret_cast<std::byte*>(connections + 1);
+  --rest.io.size;
+  return 1 + rest.type->perform(rest).value_or(0);
+}
+
+}  // namespace wev
