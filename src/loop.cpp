@@ -348,8 +348,16 @@ void Loop::start_on_descriptor(Completion& completion) {
   start_next(*descriptor, direction);
 }
 
+bool Loop::is_connecting(Descriptor& descriptor) {
+  const List<Completion>& queue = descriptor.queue(Direction::out);
+  return !queue.empty() && queue.front().has(Completion::in_backend) &&
+         queue.front().operation_.kind() == OperationKind::connect;
+}
+
 // Starts what stands in front of a queue, for as long as that ends at once.
 void Loop::start_next(Descriptor& descriptor, Direction direction) {
+  // A receive would take the error that is the connect's.
+  if (direction == Direction::in && is_connecting(descriptor)) return;
   List<Completion>& queue = descriptor.queue(direction);
   while (!queue.empty() && !queue.front().has(Completion::in_backend)) {
     start_in_backend(queue.front());
@@ -388,10 +396,10 @@ void Loop::end(Completion& completion, Result result) {
   settle(completion, result);
   if (!completion.has(Completion::on_descriptor)) return;
   Descriptor& descriptor = *completion.descriptor_;
-  if (descriptor.close != nullptr) {
-    start_close(descriptor);
-  } else {
-    start_next(descriptor, completion.operation_.type->direction);
+  if (descriptor.close != nullptr) return start_close(descriptor);
+  start_next(descriptor, completion.operation_.type->direction);
+  if (completion.operation_.kind() == OperationKind::connect) {
+    start_next(descriptor, Direction::in);
   }
 }
 
@@ -399,8 +407,10 @@ void Loop::end(Completion& completion, Result result) {
 void Loop::settle(Completion& completion, Result result) {
   if (completion.heap_index_ != Completion::not_in_heap) timers_.remove(completion);
   completion.unlink();
-  if (!result && result.error() == std::errc::operation_canceled) {
-    const bool expired = completion.has(Completion::expired);
+  // As systems say it, if they were asked to; else it is their own business.
+  const bool expired = completion.has(Completion::expired);
+  const bool asked = expired || completion.state_ == Completion::State::deleting;
+  if (asked && !result && result.error() == std::errc::operation_canceled) {
     result = std::unexpected(expired ? Errc::timed_out : Errc::operation_canceled);
   }
   if (Descriptor* descriptor = completion.descriptor_; descriptor != nullptr) {

@@ -7,13 +7,15 @@
 #include <algorithm>
 #include <optional>
 
+#include "wev/address.hpp"
 #include "wev/operation.hpp"
 
 namespace wev {
 
-/// The buffers of a vectored operation.
+/// The buffers of a vectored operation that it uses.
 inline std::span<const IoVec> vectors_of(const Operation& operation) noexcept {
-  return {reinterpret_cast<const IoVec*>(operation.io.data), operation.io.size};
+  return {reinterpret_cast<const IoVec*>(operation.io.data),
+          std::min(operation.io.size, most_buffers)};
 }
 
 /// A transfer of no bytes has nothing to wait for: it ends with 0. Some systems
@@ -34,19 +36,20 @@ inline std::size_t size_of(const Operation& operation) noexcept {
 
 inline bool would_block(const Operation& operation, const Result& result) noexcept {
   if (result) return false;
-  // Of a connect, "try again" is an answer (a Unix socket's backlog is full).
-  return result.error() == (operation.kind() == OperationKind::connect
-                                ? std::errc::operation_in_progress
-                                : std::errc::resource_unavailable_try_again);
+  // Where it is another socket that is full (a Unix socket's backlog or queue),
+  // readiness of this one tells nothing, and "try again" is the answer.
+  if (operation.kind() == OperationKind::connect) {
+    return result.error() == std::errc::operation_in_progress;
+  }
+  const bool other = operation.kind() == OperationKind::send_to &&
+                     operation.io.message->address.family() == Address::Family::unix_path;
+  return !other && result.error() == std::errc::resource_unavailable_try_again;
 }
 
 /// The result of carrying an operation out now, or nullopt if it would block.
-/// Interrupted is as good as would block: the descriptor is ready, and the next
-/// look finds that.
 inline std::optional<Result> attempt(const Operation& operation) noexcept {
   Result result = operation.type->perform(operation);
   if (would_block(operation, result)) return std::nullopt;
-  if (!result && result.error() == std::errc::interrupted) return std::nullopt;
   return result;
 }
 

@@ -69,6 +69,7 @@ bool ThreadPool::withdraw(Work& work) noexcept {
 }
 
 void ThreadPool::join() noexcept {
+  const std::lock_guard one_at_a_time(join_mutex_);
   std::unique_lock lock(mutex_);
   joining_ = true;
   wanted_.notify_all();

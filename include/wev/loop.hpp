@@ -148,8 +148,9 @@ class Loop {
   /// freed. REQUIRES: no thread notifies it any more.
   void detach(Async& async);
 
-  /// Tells that `fd` is closed, or will be, by someone else than op::close: what
-  /// was found out about it is dropped. false: operations are in flight on it.
+  /// Tells that `fd` will be closed by someone else than op::close: what was found
+  /// out about it is dropped. Where it has a duplicate, it has to be told before.
+  /// false: operations are in flight on it.
   bool forget(int fd);
 
   // Running ------------------------------------------------------------------
@@ -210,6 +211,7 @@ class Loop {
   void start_async_wait(Completion& completion);
   void start_loose(Completion& completion);
   void start_on_descriptor(Completion& completion);
+  static bool is_connecting(Descriptor& descriptor);
   void start_next(Descriptor& descriptor, Direction direction);
   void start_in_backend(Completion& completion);
   void start_close(Descriptor& descriptor);

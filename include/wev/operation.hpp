@@ -80,12 +80,11 @@ enum class Direction : std::uint8_t {
 
 /// What a system tells of a descriptor.
 struct DescriptorTraits {
-  bool nonblocking = false;       ///< operations end at once, be it with "would block"
-  bool made_nonblocking = false;  ///< that is examine()'s doing
-  bool always_ready = false;      ///< a file or directory: nothing to wait for
-  bool may_be_socket = false;     ///< socket operations on it are safe
-  bool short_is_all = false;      ///< a read that is short of its buffer has emptied it, a
-                                  ///< short write has filled it
+  bool nonblocking = false;    ///< operations end at once, be it with "would block"
+  bool always_ready = false;   ///< a file or directory: nothing to wait for
+  bool may_be_socket = false;  ///< socket operations on it are safe
+  bool short_is_all = false;   ///< a receive that is short of its buffer has emptied it,
+                               ///< a short send has filled it
 };
 
 /// How an operation passes its time, and what it needs; bits.
@@ -112,6 +111,9 @@ struct OperationType {
   /// makes it non-blocking where it can be. Fails where it is none.
   std::expected<DescriptorTraits, Error> (*examine)(int fd, bool set_nonblocking) noexcept;
 };
+
+/// Of an operation's buffers so many are looked at; others wait for the next one.
+inline constexpr std::size_t most_buffers = 1024;
 
 /// One of several buffers. What is only read from is never written through it.
 struct IoVec {
@@ -166,8 +168,8 @@ enum class SocketOption : std::uint8_t {
   ttl,             ///< hops
   send_buffer,     ///< bytes; systems take it as a hint
   receive_buffer,  ///< bytes; systems take it as a hint
-  linger,          ///< seconds that close gives what is unsent; 0: it resets the
-                   ///< connection; -1: the system's own way
+  linger,          ///< seconds that close gives what is unsent, and keeps the thread
+                   ///< for; 0: it resets the connection; -1: the system's own way
 };
 
 enum class Shutdown : std::uint32_t {
@@ -331,7 +333,8 @@ inline Operation pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t
   return internal::io(pwrite_type, fd, buffer, offset);
 }
 
-/// read and write with several buffers, which are filled and emptied in order.
+/// read and write with several buffers, at most most_buffers, which are filled
+/// and emptied in order.
 /// The array of them stays alive until the callback begins, too.
 inline Operation readv(int fd, std::span<const IoVec> buffers) noexcept {
   return internal::io(readv_type, fd, internal::array(buffers));
@@ -404,6 +407,7 @@ inline Operation recv_from(int fd, std::span<std::byte> buffer, Message& message
   return internal::with_message(recv_from_type, fd, buffer, message);
 }
 /// Sends one datagram to message.address. message_size: it is too large.
+/// resource_unavailable_try_again: the receiver, a Unix socket, takes no more.
 inline Operation send_to(int fd, std::span<const std::byte> buffer, Message& message) noexcept {
   return internal::with_message(send_to_type, fd, buffer, message);
 }
@@ -417,8 +421,8 @@ inline Operation shutdown(int fd, Shutdown how) noexcept {
 /// `directory` of op::open: paths count from where the program was started.
 inline constexpr int working_directory = -100;
 
-/// Ends with a new descriptor. `path` counts from `directory`; `mode`: the
-/// permissions of what is made.
+/// Ends with a new descriptor. `path` counts from `directory`, which has to stay
+/// open until then; `mode`: the permissions of what is made.
 inline Operation open(int directory, const char* path, std::uint32_t flags,
                       std::uint32_t mode = 0644) noexcept {
   return {

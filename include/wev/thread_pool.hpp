@@ -66,6 +66,7 @@ class ThreadPool : public Allocated {
   static void* serve(void* self) noexcept;
 
   const Options options_;
+  std::mutex join_mutex_;
   mutable std::mutex mutex_;
   std::condition_variable wanted_;
   List<Work> queue_;

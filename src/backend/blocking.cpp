@@ -1,6 +1,7 @@
 #include "backend/blocking.hpp"
 
 #include <new>
+#include <thread>
 
 namespace wev {
 
@@ -10,10 +11,13 @@ struct Blocking::Job final : ThreadPool::Work, Allocated {
   void run() noexcept override {
     do {
       result = operation.type->perform(operation);
-    } while (!result && result.error() == std::errc::interrupted);
-    // The owner may recycle this job as soon as it is pushed.
-    Waker& waker = owner.waker_;
-    if (owner.done_.push(*this)) waker.wake();
+    } while (!result && result.error() == std::errc::interrupted &&
+             operation.kind() != OperationKind::run_blocking);
+    // The owner may recycle this job as soon as it is pushed, and end as soon as
+    // it is not counted any more.
+    Blocking& its_owner = owner;
+    if (its_owner.done_.push(*this)) its_owner.waker_.wake();
+    its_owner.on_threads_.fetch_sub(1, std::memory_order_release);
   }
   Job*& notify_next() noexcept { return next; }
 
@@ -26,8 +30,19 @@ struct Blocking::Job final : ThreadPool::Work, Allocated {
 };
 
 Blocking::~Blocking() {
+  wait_for_threads();
   WEV_ASSERT(spare_.size() == jobs_.size(), "~Backend: operations are still in flight on threads");
   for (std::size_t i = 0; i < jobs_.size(); ++i) delete jobs_[i];
+}
+
+// Their last steps, after their operations were delivered.
+void Blocking::wait_for_threads() const noexcept {
+  while (on_threads_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+}
+
+void Blocking::join() noexcept {
+  wait_for_threads();
+  if (owned_ != nullptr) owned_->join();
 }
 
 ThreadPool* Blocking::pool() noexcept {
@@ -63,7 +78,9 @@ std::optional<Result> Blocking::start(Completion& completion) noexcept {
   job->completion = &completion;
   job->operation = completion.operation();
   completion.backend_slot = job->index | here;
+  on_threads_.fetch_add(1, std::memory_order_relaxed);
   if (pool->submit(*job)) return std::nullopt;
+  on_threads_.fetch_sub(1, std::memory_order_relaxed);
   recycle(*job);
   return std::unexpected(std::errc::resource_unavailable_try_again);
 }
@@ -71,6 +88,7 @@ std::optional<Result> Blocking::start(Completion& completion) noexcept {
 bool Blocking::cancel(Completion& completion) noexcept {
   Job& job = *jobs_[completion.backend_slot & ~here];
   if (!pool_->withdraw(job)) return false;
+  on_threads_.fetch_sub(1, std::memory_order_relaxed);
   recycle(job);
   return true;
 }

@@ -37,9 +37,7 @@ class Blocking {
   void collect(CompletionQueue& done) noexcept;
 
   /// Ends the threads, if they are its own. REQUIRES: nothing is in flight.
-  void join() noexcept {
-    if (owned_ != nullptr) owned_->join();
-  }
+  void join() noexcept;
 
  private:
   struct Job;
@@ -49,6 +47,7 @@ class Blocking {
   [[nodiscard]] ThreadPool* pool() noexcept;
   [[nodiscard]] Job* obtain() noexcept;
   void recycle(Job& job) noexcept;
+  void wait_for_threads() const noexcept;
 
   ThreadPool* pool_;
   std::unique_ptr<ThreadPool> owned_;
@@ -56,6 +55,7 @@ class Blocking {
   Array<Job*> jobs_;            // backend_slot is the index, with `here`
   Array<std::uint32_t> spare_;  // indexes of those in no use; has room for all
   NotifyStack<Job> done_;
+  std::atomic<std::size_t> on_threads_{0};  // jobs that a thread has or will have
 };
 
 }  // namespace wev

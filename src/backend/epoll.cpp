@@ -35,25 +35,22 @@ int milliseconds_of(const timespec& timeout, Instant deadline) noexcept {
 Epoll::Epoll(const BackendOptions& options) noexcept
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       blocking_(options.linux_system.pool, waker_),
-      fine_((options.linux_system.without & linux_fine_timeouts) == 0),
-      broken_(sys::last_error()) {
+      fine_((options.linux_system.without & linux_fine_timeouts) == 0) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = nullptr;  // of the waker
-  if (epoll_ >= 0 && ::epoll_ctl(epoll_, EPOLL_CTL_ADD, waker_.fd(), &event) == 0) return;
-  broken_ = sys::last_error();
-  if (epoll_ >= 0) ::close(epoll_);
-  epoll_ = -1;
+  const bool made = epoll_ >= 0 && waker_.fd() >= 0;
+  // errno is of the last one that failed: to make one, or to add it.
+  if (!made || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, waker_.fd(), &event) != 0) {
+    works_ = std::unexpected(sys::last_error());
+  }
 }
 
 Epoll::~Epoll() {
   if (epoll_ >= 0) ::close(epoll_);
 }
 
-std::expected<void, Error> Epoll::works() const noexcept {
-  if (epoll_ < 0) return std::unexpected(broken_);
-  return {};
-}
+std::expected<void, Error> Epoll::works() const noexcept { return works_; }
 
 Instant Epoll::now() const { return monotonic_now(); }
 
@@ -83,27 +80,39 @@ std::optional<Result> Epoll::start(Completion& completion) {
 
 std::expected<void, Error> Epoll::get_to_know(const Operation& operation,
                                               Descriptor& descriptor) noexcept {
-  if ((descriptor.backend_flags & known) != 0) return {};
-  const auto traits = operation.type->examine(descriptor.fd, true);
-  if (!traits) return std::unexpected(traits.error());
-  std::uint32_t flags = known;
-  // Stdio is shared with other programs, which are used to it blocking.
-  if (traits->made_nonblocking && descriptor.fd <= 2) flags |= made_nonblocking;
-  if (traits->short_is_all) flags |= short_is_all;
-  if (!traits->always_ready) {
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
-    event.data.ptr = &descriptor;
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor.fd, &event) == 0) {
-      flags |= registered;
-    } else if (const Error error = sys::last_error(); error != std::errc::operation_not_permitted) {
-      // Kept of it is only what has to be undone.
-      if (traits->made_nonblocking) sys::make_blocking(descriptor.fd);
-      return std::unexpected(error);
-    }
+  std::uint32_t& flags = descriptor.backend_flags;
+  // One that is only polled is someone else's, who may want it to block.
+  const bool polls = operation.kind() == OperationKind::poll;
+  if ((flags & known) == 0) {
+    const auto traits = operation.type->examine(descriptor.fd, false);
+    if (!traits) return std::unexpected(traits.error());
+    const auto added = traits->always_ready ? false : add(descriptor);
+    if (!added) return std::unexpected(added.error());
+    flags = known | (*added ? registered : 0u) | (traits->short_is_all ? short_is_all : 0u) |
+            (traits->nonblocking ? nonblocking : 0u);
+    if (is_stdio(descriptor)) stdio_[descriptor.fd] = &descriptor;
   }
-  descriptor.backend_flags = flags;
+  if (!polls && (flags & (registered | nonblocking)) == registered) {
+    sys::set_nonblocking(descriptor.fd, true);
+    flags |= nonblocking | (is_stdio(descriptor) ? made_nonblocking : 0u);
+  }
   return {};
+}
+
+// false: epoll takes no files.
+std::expected<bool, Error> Epoll::add(Descriptor& descriptor) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+  event.data.ptr = &descriptor;
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor.fd, &event) == 0) return true;
+  const Error error = sys::last_error();
+  if (error == std::errc::operation_not_permitted) return false;
+  // Left from one that was closed behind our back, and had a duplicate.
+  if (error == std::errc::file_exists &&
+      ::epoll_ctl(epoll_, EPOLL_CTL_MOD, descriptor.fd, &event) == 0) {
+    return true;
+  }
+  return std::unexpected(error);
 }
 
 // What the result tells of the descriptor's readiness is noted. It was
@@ -112,7 +121,10 @@ std::optional<Result> Epoll::try_now(const Completion& completion) noexcept {
   const Operation& operation = completion.operation();
   std::uint32_t& flags = completion.descriptor().backend_flags;
   const Direction direction = operation.type->direction;
-  std::optional<Result> result = attempt(operation);
+  std::optional<Result> result;
+  do {
+    result = attempt(operation);
+  } while (result && !*result && result->error() == std::errc::interrupted);
   if (!result) {
     flags |= of(blocked, direction);
   } else if (operation.has(moves_bytes) && result->has_value() && **result > 0 &&
@@ -136,8 +148,24 @@ void Epoll::forget(Descriptor& descriptor) noexcept {
     epoll_event unused{};
     (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.fd, &unused);
   }
-  if ((descriptor.backend_flags & made_nonblocking) != 0) sys::make_blocking(descriptor.fd);
+  if (is_stdio(descriptor)) let_go_of_stdio(descriptor);
   descriptor.backend_flags = 0;
+}
+
+// Stdio is shared with other programs, which are used to it blocking; and often
+// two or three of its descriptors are one open file.
+void Epoll::let_go_of_stdio(Descriptor& descriptor) noexcept {
+  stdio_[descriptor.fd] = nullptr;
+  if ((descriptor.backend_flags & made_nonblocking) == 0) return;
+  sys::set_nonblocking(descriptor.fd, false);
+  for (Descriptor* other : stdio_) {
+    if (other == nullptr || (other->backend_flags & nonblocking) == 0 ||
+        sys::is_nonblocking(other->fd)) {
+      continue;
+    }
+    sys::set_nonblocking(other->fd, true);
+    other->backend_flags |= made_nonblocking;
+  }
 }
 
 // Waiting ----------------------------------------------------------------------
@@ -165,8 +193,13 @@ Result Epoll::wait_for_events(std::span<epoll_event> events, Instant deadline,
   if (fine_) {
     const Result count = sys::to_result(::epoll_pwait2(
         epoll_, events.data(), most, deadline == never ? nullptr : &timeout, nullptr));
-    if (count || count.error() != std::errc::function_not_supported) return count;
-    fine_ = false;  // before Linux 5.11
+    // Before Linux 5.11; some containers say of what they do not know that it is
+    // not permitted.
+    if (count || (count.error() != std::errc::function_not_supported &&
+                  count.error() != std::errc::operation_not_permitted)) {
+      return count;
+    }
+    fine_ = false;
   }
   return sys::to_result(
       ::epoll_wait(epoll_, events.data(), most, milliseconds_of(timeout, deadline)));

@@ -9,6 +9,7 @@
 // What epoll refuses (files, /dev/null) is carried out on a thread pool.
 #pragma once
 
+#include <array>
 #include <span>
 
 #include "backend/blocking.hpp"
@@ -39,12 +40,13 @@ class Epoll final : public Backend {
   enum : std::uint32_t {
     known = 1,             // the rest was found out
     registered = 2,        // with epoll; not so: it is a file
-    made_nonblocking = 4,  // by us
-    short_is_all = 8,      // see DescriptorTraits
-    blocked = 16,          // an operation would block until the next edge
-    blocked_out = 32,      //
-    always_try = 64,       // the end, an error or urgent data is there: being short
-    always_try_out = 128,  // does not tell that there is no more
+    nonblocking = 4,       // operations on it end at once
+    made_nonblocking = 8,  // by us, and it is stdio
+    short_is_all = 16,     // see DescriptorTraits
+    blocked = 32,          // an operation would block until the next edge
+    blocked_out = 64,      //
+    always_try = 128,      // the end, an error or urgent data is there: being short
+    always_try_out = 256,  // does not tell that there is no more
   };
   [[nodiscard]] static std::uint32_t of(std::uint32_t flag, Direction direction) noexcept {
     return direction == Direction::out ? flag << 1 : flag;
@@ -52,6 +54,11 @@ class Epoll final : public Backend {
 
   std::expected<void, Error> get_to_know(const Operation& operation,
                                          Descriptor& descriptor) noexcept;
+  std::expected<bool, Error> add(Descriptor& descriptor) noexcept;
+  [[nodiscard]] static bool is_stdio(const Descriptor& descriptor) noexcept {
+    return descriptor.fd <= 2;
+  }
+  void let_go_of_stdio(Descriptor& descriptor) noexcept;
   std::optional<Result> try_now(const Completion& completion) noexcept;
   Result wait_for_events(std::span<epoll_event> events, Instant deadline, Instant now) noexcept;
   void take_event(Descriptor& descriptor, std::uint32_t events, CompletionQueue& done) noexcept;
@@ -60,8 +67,9 @@ class Epoll final : public Backend {
   int epoll_;
   Waker waker_;
   Blocking blocking_;
-  bool fine_;  // timeouts in nanoseconds
-  Error broken_;
+  bool fine_;                           // timeouts in nanoseconds
+  std::array<Descriptor*, 3> stdio_{};  // those of 0, 1 and 2 that are known
+  std::expected<void, Error> works_;
 };
 
 }  // namespace wev

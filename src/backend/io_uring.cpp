@@ -90,7 +90,7 @@ void IoUring::set_up(const LinuxOptions& options) noexcept {
   }
   if (error < 0) {
     ring_.ring_fd = -1;
-    works_ = std::unexpected(static_cast<std::errc>(-error));
+    works_ = std::unexpected(sys::to_error(-error));
     return;
   }
   if ((params.features & basics) != basics) {
@@ -116,7 +116,7 @@ std::expected<void, Error> IoUring::enable() noexcept {
   // liburing has a function of its own for it, but Debian 12's is not exported.
   const int error = ::io_uring_register(static_cast<unsigned>(ring_.ring_fd),
                                         IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-  if (error < 0) return std::unexpected(static_cast<std::errc>(-error));
+  if (error < 0) return std::unexpected(sys::to_error(-error));
   enabled_ = true;
   return {};
 }
@@ -272,16 +272,14 @@ void IoUring::prepare_operation(io_uring_sqe& sqe, const Completion& completion)
       return ::io_uring_prep_write(&sqe, io.fd, io.data, size, current_position);
     case OperationKind::writev:
       return ::io_uring_prep_writev(&sqe, io.fd, vectors, vector_count, current_position);
-    case OperationKind::pwrite:
-      return ::io_uring_prep_write(&sqe, io.fd, io.data, size, io.offset);
+    case OperationKind::pwrite: return ::io_uring_prep_write(&sqe, io.fd, io.data, size, io.offset);
     case OperationKind::recv:
       ::io_uring_prep_recv(&sqe, io.fd, io.data, size, sys::recv_flags(operation));
       if (poll_first_ && (completion.descriptor().backend_flags & drained) != 0) {
         sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;
       }
       return;
-    case OperationKind::send:
-      return ::io_uring_prep_send(&sqe, io.fd, io.data, size, MSG_NOSIGNAL);
+    case OperationKind::send: return ::io_uring_prep_send(&sqe, io.fd, io.data, size, MSG_NOSIGNAL);
     case OperationKind::recv_from:
     case OperationKind::send_to: {
       Address& address = io.message->address;
@@ -326,10 +324,9 @@ int IoUring::enter(unsigned least, const __kernel_timespec* timeout) noexcept {
   const unsigned count = tail - io_uring_smp_load_acquire(queue.khead);
   io_uring_getevents_arg arg{};
   arg.ts = reinterpret_cast<std::uintptr_t>(timeout);
-  const int entered = ::io_uring_enter2(
-      static_cast<unsigned>(ring_.ring_fd), count, least,
-      IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | no_iowait_,
-      reinterpret_cast<sigset_t*>(&arg), sizeof arg);
+  const int entered = ::io_uring_enter2(static_cast<unsigned>(ring_.ring_fd), count, least,
+                                        IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | no_iowait_,
+                                        reinterpret_cast<sigset_t*>(&arg), sizeof arg);
   WEV_ASSERT(entered != -EEXIST, "io_uring: the loop has been run by another thread before");
   const bool nothing_wrong = entered >= 0 || entered == -EINTR || entered == -ETIME;
   return nothing_wrong ? 0 : entered;
@@ -342,7 +339,7 @@ std::expected<void, Error> IoUring::submit_all(CompletionQueue& done) noexcept {
     const bool reaped = reap(done) > 0;
     if (error == 0 || reaped) continue;
     if (error == -EBUSY || error == -EAGAIN) return {};  // next time
-    return std::unexpected(static_cast<std::errc>(-error));
+    return std::unexpected(sys::to_error(-error));
   }
   return {};
 }
@@ -365,7 +362,7 @@ std::expected<void, Error> IoUring::wait(Instant deadline, CompletionQueue& done
   reap(done);
   blocking_.collect(done);
   if (error < 0 && error != -EBUSY && error != -EAGAIN) {
-    return std::unexpected(static_cast<std::errc>(-error));
+    return std::unexpected(sys::to_error(-error));
   }
   return {};
 }
@@ -400,20 +397,22 @@ void IoUring::take(const io_uring_cqe& cqe, CompletionQueue& done) noexcept {
              "io_uring: a completion of what is not in flight");
   Completion& completion = *slot.completion;
   const Operation& operation = completion.operation();
-  const bool again = cqe.res == -EINTR ||
-                     (cqe.res == -EAGAIN && operation.has(waits) &&
-                      operation.kind() != OperationKind::connect) ||
-                     (slot.polling && cqe.res >= 0);
-  if (again && !slot.cancel_asked) {
-    // Where the kernel would not wait itself, it is asked for readiness first.
-    slot.polling = cqe.res == -EAGAIN;
-    slot.submitted = false;
-    (void)pending_.push_back(index);  // reserved by obtain()
-    return;
-  }
   Result result = cqe.res >= 0 ? Result(static_cast<std::size_t>(cqe.res))
-                               : Result(std::unexpected(static_cast<std::errc>(-cqe.res)));
-  if (again) result = std::unexpected(Errc::operation_canceled);
+                               : Result(std::unexpected(sys::to_error(-cqe.res)));
+  const bool blocked = operation.has(waits) && would_block(operation, result);
+  const bool interrupted = !result && result.error() == std::errc::interrupted &&
+                           operation.kind() != OperationKind::close;
+  const bool now_ready = slot.polling && result;
+  if (blocked || interrupted || now_ready) {
+    if (!slot.cancel_asked) {
+      // Where the kernel would not wait itself, it is asked for readiness first.
+      slot.polling = blocked;
+      slot.submitted = false;
+      (void)pending_.push_back(index);  // reserved by obtain()
+      return;
+    }
+    result = std::unexpected(std::errc::operation_canceled);
+  }
   finish(completion, cqe, result);
   recycle(index);
   completion.backend_slot = 0;
@@ -445,6 +444,9 @@ void IoUring::finish(const Completion& completion, const io_uring_cqe& cqe,
     case OperationKind::write:
     case OperationKind::writev:
       if (!result && result.error() == std::errc::broken_pipe) sys::discard_sigpipe();
+      return;
+    case OperationKind::close:
+      if (sys::is_closed(result)) result = 0;
       return;
     default: return;
   }

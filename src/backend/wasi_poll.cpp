@@ -76,8 +76,13 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
 // jco fail the whole call.
 std::expected<void, Error> WasiPoll::classify(const Operation& operation,
                                               Descriptor& descriptor) const {
-  if ((descriptor.backend_flags & known) != 0) return {};
-  const bool set_nonblocking = traits_.set_nonblocking != Trait::no;
+  // One that is only polled is someone else's, who may want it to block.
+  const bool polls = operation.kind() == OperationKind::poll;
+  if ((descriptor.backend_flags & known) != 0 &&
+      (polls || (descriptor.backend_flags & only_polled) == 0)) {
+    return {};
+  }
+  const bool set_nonblocking = !polls && traits_.set_nonblocking != Trait::no;
   const auto found = operation.type->examine(descriptor.fd, set_nonblocking);
   if (!found) return std::unexpected(found.error());
   const auto settle = [](Trait said, bool seen) {
@@ -86,9 +91,11 @@ std::expected<void, Error> WasiPoll::classify(const Operation& operation,
   const bool can_wait = !found->always_ready;
   const bool never_blocks = settle(traits_.set_nonblocking, found->nonblocking);
   const bool socket = settle(traits_.sockets, found->may_be_socket);
-  descriptor.backend_flags = known | (found->always_ready ? always_ready : 0u) |
-                             (can_wait && never_blocks ? nonblocking : 0u) |
-                             (can_wait && socket ? may_be_socket : 0u);
+  constexpr std::uint32_t kept = unpollable_in | unpollable_out;
+  descriptor.backend_flags =
+      (descriptor.backend_flags & kept) | known | (polls ? only_polled : 0u) |
+      (found->always_ready ? always_ready : 0u) | (can_wait && never_blocks ? nonblocking : 0u) |
+      (can_wait && socket ? may_be_socket : 0u);
   return {};
 }
 
@@ -128,7 +135,10 @@ std::optional<Result> WasiPoll::carry_out(const Completion& completion) {
     operation.io.data = reinterpret_cast<std::byte*>(&first);
     operation.io.size = 1;
   }
-  return attempt(operation);
+  // Interrupted is as good as would block: the next look finds that it is ready.
+  const auto result = attempt(operation);
+  const bool interrupted = result && !*result && result->error() == std::errc::interrupted;
+  return interrupted ? std::nullopt : result;
 }
 
 // Node ignores the second subscription of a descriptor, others fail the call.

@@ -34,6 +34,7 @@ class WasiPoll final : public Backend {
     may_be_socket = 8,   // sock_* calls are safe
     unpollable_in = 16,  // the host refused to poll it for reading
     unpollable_out = 32,
+    only_polled = 64,  // found out without making it non-blocking
   };
 
   std::expected<void, Error> classify(const Operation& operation, Descriptor& descriptor) const;

@@ -8,8 +8,10 @@
 
 namespace wev::sys {
 
-/// errno as an Error. Linux has an errno for every std::errc and some more,
-/// under the same numbers.
+/// An errno as an Error. Linux has one for every std::errc and some more, under
+/// the same numbers.
+Error to_error(int code) noexcept;
+/// errno.
 Error last_error() noexcept;
 
 /// A system call's return value: a count, or -1 and errno.
@@ -27,7 +29,12 @@ int recv_flags(const Operation& operation) noexcept;
 int open_flags(const Operation& operation) noexcept;
 int iovec_count(const Operation& operation) noexcept;
 
-/// Undoes what examine() did to a descriptor that others may share.
-void make_blocking(int fd) noexcept;
+/// Whether close() has closed: Linux does, though a signal or a slow disk makes it
+/// say something else.
+bool is_closed(const Result& result) noexcept;
+
+/// Of the open file, which several descriptors may share.
+void set_nonblocking(int fd, bool on) noexcept;
+bool is_nonblocking(int fd) noexcept;
 
 }  // namespace wev::sys

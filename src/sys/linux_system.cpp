@@ -15,13 +15,104 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 
 #include "sys/linux.hpp"
 #include "wev/address.hpp"
 
 namespace wev::sys {
 
-Error last_error() noexcept { return static_cast<std::errc>(errno); }
+namespace {
+
+// Of Linux's errnos, those that std::errc has; it has no others.
+constexpr auto known_errors = [] {
+  using enum std::errc;
+  constexpr std::errc all[] = {address_family_not_supported,
+                               address_in_use,
+                               address_not_available,
+                               already_connected,
+                               argument_list_too_long,
+                               argument_out_of_domain,
+                               bad_address,
+                               bad_file_descriptor,
+                               bad_message,
+                               broken_pipe,
+                               connection_aborted,
+                               connection_already_in_progress,
+                               connection_refused,
+                               connection_reset,
+                               cross_device_link,
+                               destination_address_required,
+                               device_or_resource_busy,
+                               directory_not_empty,
+                               executable_format_error,
+                               file_exists,
+                               file_too_large,
+                               filename_too_long,
+                               function_not_supported,
+                               host_unreachable,
+                               identifier_removed,
+                               illegal_byte_sequence,
+                               inappropriate_io_control_operation,
+                               interrupted,
+                               invalid_argument,
+                               invalid_seek,
+                               io_error,
+                               is_a_directory,
+                               message_size,
+                               network_down,
+                               network_reset,
+                               network_unreachable,
+                               no_buffer_space,
+                               no_child_process,
+                               no_link,
+                               no_lock_available,
+                               no_message,
+                               no_protocol_option,
+                               no_space_on_device,
+                               no_such_device,
+                               no_such_device_or_address,
+                               no_such_file_or_directory,
+                               no_such_process,
+                               not_a_directory,
+                               not_a_socket,
+                               not_connected,
+                               not_enough_memory,
+                               not_supported,
+                               operation_canceled,
+                               operation_in_progress,
+                               operation_not_permitted,
+                               operation_would_block,
+                               owner_dead,
+                               permission_denied,
+                               protocol_error,
+                               protocol_not_supported,
+                               read_only_file_system,
+                               resource_deadlock_would_occur,
+                               result_out_of_range,
+                               state_not_recoverable,
+                               text_file_busy,
+                               timed_out,
+                               too_many_files_open,
+                               too_many_files_open_in_system,
+                               too_many_links,
+                               too_many_symbolic_link_levels,
+                               value_too_large,
+                               wrong_protocol_type};
+  std::array<bool, 256> known{};
+  for (const std::errc error : all) known[static_cast<std::size_t>(error)] = true;
+  return known;
+}();
+
+}  // namespace
+
+Error to_error(int code) noexcept {
+  const auto i = static_cast<std::size_t>(code);
+  if (i < known_errors.size() && known_errors[i]) return static_cast<std::errc>(code);
+  return Error::native(static_cast<std::uint16_t>(code));
+}
+
+Error last_error() noexcept { return to_error(errno); }
 
 Result to_result(ssize_t returned) noexcept {
   if (returned < 0) return std::unexpected(last_error());
@@ -82,10 +173,9 @@ const iovec* iovecs(const Operation& operation) noexcept {
 
 }  // namespace
 
-// Past the limit the rest waits for the next operation, as after any short one.
 int iovec_count(const Operation& operation) noexcept {
-  constexpr std::size_t most = 1024;  // UIO_MAXIOV
-  return static_cast<int>(operation.io.size < most ? operation.io.size : most);
+  static_assert(most_buffers <= IOV_MAX);
+  return static_cast<int>(operation.io.size < most_buffers ? operation.io.size : most_buffers);
 }
 
 Result read(const Operation& operation) noexcept {
@@ -154,7 +244,15 @@ Result size(const Operation& operation) noexcept {
 
 Result fsync(const Operation& operation) noexcept { return to_result(::fsync(operation.io.fd)); }
 
-Result close(const Operation& operation) noexcept { return to_result(::close(operation.io.fd)); }
+bool is_closed(const Result& result) noexcept {
+  return result || result.error() == std::errc::interrupted ||
+         result.error() == std::errc::operation_in_progress;
+}
+
+Result close(const Operation& operation) noexcept {
+  const Result result = to_result(::close(operation.io.fd));
+  return is_closed(result) ? 0 : result;
+}
 
 // Sockets ------------------------------------------------------------------------------
 
@@ -298,24 +396,29 @@ std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noe
   traits.nonblocking = (flags & O_NONBLOCK) != 0;
   if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0) {
     traits.may_be_socket = true;
-    // A Unix socket also stops at a passed descriptor, a datagram at its end.
-    traits.short_is_all = protocol == IPPROTO_TCP;
+    // Of TCP only: a Unix socket also stops at a passed descriptor, a datagram at
+    // its end, a pipe at the end of what its writer called a packet.
+    int type = 0;
+    traits.short_is_all = protocol == IPPROTO_TCP &&
+                          ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+                          type == SOCK_STREAM;
   } else {
     struct stat status{};
     if (::fstat(fd, &status) < 0) return std::unexpected(last_error());
     traits.always_ready = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
-    traits.short_is_all = S_ISFIFO(status.st_mode) && (flags & O_DIRECT) == 0;
   }
   if (!traits.nonblocking && set_nonblocking) {
-    traits.nonblocking = traits.made_nonblocking = ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+    traits.nonblocking = ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
   }
   return traits;
 }
 
-void make_blocking(int fd) noexcept {
+void set_nonblocking(int fd, bool on) noexcept {
   const int flags = ::fcntl(fd, F_GETFL);
-  if (flags >= 0) (void)::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+  if (flags >= 0) (void)::fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 }
+
+bool is_nonblocking(int fd) noexcept { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
 
 void write_to_stderr(const char* text, std::size_t size) noexcept {
   // Nothing can be done about a failure.

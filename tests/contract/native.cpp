@@ -7,6 +7,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -322,6 +323,183 @@ TEST_P(NativeContract, ALoopMayRunOnAnotherThreadThanItWasMadeOn) {
   });
   join();
   EXPECT_END(r, Result(1));
+}
+
+// Being short tells nothing ------------------------------------------------------------------
+
+// More buffers than one system call takes: the rest is still there.
+TEST_P(NativeContract, MoreBuffersThanOneCallTakesLeaveTheRestForTheNext) {
+  const auto [reader, writer] = pipe();
+  EXPECT_EQ(rig().write(writer, std::string(3000, 'x')), Result(3000));
+  auto& buffer = make_buffer<3000>();
+  std::vector<IoVec> vectors;
+  for (std::size_t i = 0; i < most_buffers + 100; ++i) {
+    vectors.emplace_back(std::span(buffer.bytes).subspan(i, 1));
+  }
+  Probe& first = start("first", op::readv(reader, vectors));
+  Probe& second = start("second", op::readv(reader, vectors));
+  Probe& rest = start("rest", op::read(reader, buffer.bytes));
+  run();
+  EXPECT_END(first, Result(most_buffers));
+  EXPECT_END(second, Result(most_buffers));
+  EXPECT_END(rest, Result(3000 - 2 * most_buffers));
+}
+
+// Its writer's flag makes each write a packet, and the reader does not see it.
+TEST_P(NativeContract, APipeOfPacketsIsReadToItsLast) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_DIRECT | O_NONBLOCK | O_CLOEXEC), 0);
+  owned(ends[0]);
+  owned(ends[1]);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(rig().write(ends[1], "packet"), Result(6));
+  auto& buffer = make_buffer<100>();
+  Probe& r = probe("r", [](Probe& self) {
+    EXPECT_EQ(self.result(), Result(6));
+    return self.calls() < 5 ? Action::rearm : Action::disarm;
+  });
+  add(r, op::read(ends[0], buffer.bytes));
+  run();
+  EXPECT_EQ(r.calls(), 5u);
+}
+
+// Connecting ---------------------------------------------------------------------------------
+
+// The error of a connection is the connect's, not that of a receive beside it.
+TEST_P(NativeContract, AReceiveBesideAConnectLeavesItItsError) {
+  const int taken = socket();
+  const Address address = bind(taken);  // and does not listen
+  auto& buffer = make_buffer<8>();
+  const int fd = socket();
+  Probe& c = start("c", op::connect(fd, address));
+  Probe& r = start("r", op::recv(fd, buffer.bytes));
+  run();
+  EXPECT_END(c, std::errc::connection_refused);
+  EXPECT_NE(r.result(), Result(1));
+  EXPECT_FALSE(ended_with(r, std::errc::connection_refused));
+}
+
+// A Unix socket's queue is full: nothing tells when that changes, and the loop
+// does not spin to find out.
+TEST_P(NativeContract, ADatagramThatItsReceiverHasNoRoomForIsRefused) {
+  const int receiver = socket(SocketFamily::unix_path, SocketType::datagram);
+  const int sender = socket(SocketFamily::unix_path, SocketType::datagram);
+  Message to{.address = bind(receiver, SocketFamily::unix_path)};
+  int sent = 0;
+  Probe& s = probe("s", [&](Probe& self) {
+    sent += self.result() ? 1 : 0;
+    return self.result() ? Action::rearm : Action::disarm;
+  });
+  add(s, op::send_to(sender, bytes_of("x"), to));
+  run();
+  EXPECT_END(s, std::errc::resource_unavailable_try_again);
+  EXPECT_GT(sent, 0);
+  auto& buffer = make_buffer<8>();
+  Message from;
+  Probe& r = start("r", op::recv_from(receiver, buffer.bytes, from));
+  run();
+  EXPECT_END(r, Result(1));
+  add(s, op::send_to(sender, bytes_of("x"), to));
+  run();
+}
+
+// Others' descriptors --------------------------------------------------------------------------
+
+TEST_P(NativeContract, PollingSomeoneElsesDescriptorLeavesItAsItIs) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  owned(ends[0]);
+  owned(ends[1]);
+  Probe& p = start("p", op::poll_writable(ends[1]));
+  Probe& q = start("q", op::poll_readable(ends[0]));
+  look();
+  EXPECT_EQ(rig().write(ends[1], "x"), Result(1));
+  run();
+  EXPECT_END(p, Result(writable));
+  EXPECT_END(q, Result(readable));
+  EXPECT_EQ(::fcntl(ends[0], F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_EQ(::fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);
+  // And then it is read after all.
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::read(ends[0], buffer.bytes));
+  Probe& more = start("more", op::read(ends[0], buffer.bytes));
+  Probe& t = probe({}, [&](Probe&) {
+    EXPECT_EQ(::write(ends[1], "y", 1), 1);
+    return Action::disarm;
+  });
+  timer(t, 2ms);
+  run();
+  EXPECT_END(r, Result(1));
+  EXPECT_END(more, Result(1));
+}
+
+// Closed without a word while a duplicate kept what was registered.
+TEST_P(NativeContract, ANumberThatWasForgottenLateIsTakenUpAgain) {
+  const auto [reader, writer] = pipe();
+  const int twin = owned(::fcntl(reader, F_DUPFD_CLOEXEC, 0));
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::read(reader, buffer.bytes));
+  look();
+  cancel(r);
+  run();
+  ::close(reader);
+  EXPECT_TRUE(loop().forget(reader));
+  ASSERT_EQ(::dup3(twin, reader, O_CLOEXEC), reader);
+  Probe& again = start("again", op::read(reader, buffer.bytes));
+  look();
+  EXPECT_EQ(rig().write(writer, "x"), Result(1));
+  run();
+  EXPECT_END(again, Result(1));
+}
+
+namespace {
+
+// One open file is 0, 1 and 2 while this is alive.
+class SharedStdio {
+ public:
+  explicit SharedStdio(int fd) {
+    for (int i = 0; i < 3; ++i) {
+      saved_[static_cast<std::size_t>(i)] = ::fcntl(i, F_DUPFD_CLOEXEC, 10);
+      ::dup2(fd, i);
+    }
+  }
+  ~SharedStdio() {
+    for (int i = 0; i < 3; ++i) {
+      ::dup2(saved_[static_cast<std::size_t>(i)], i);
+      ::close(saved_[static_cast<std::size_t>(i)]);
+    }
+  }
+
+ private:
+  std::array<int, 3> saved_{};
+};
+
+}  // namespace
+
+TEST_P(NativeContract, StdioIsLeftAsItWasWhenTheLastOfItIsForgotten) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  owned(ends[0]);
+  owned(ends[1]);
+  int after_first = 0;
+  int after_last = 0;
+  const int before = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
+  int during = 0;
+  {
+    const SharedStdio stdio(ends[0]);
+    auto& buffer = make_buffer<8>();
+    Probe& r = start({}, op::read(0, buffer.bytes));
+    Probe& w = start({}, op::write(1, bytes_of("x")));
+    look();
+    cancel(r);
+    run_until([&] { return r.calls() > 0 && w.calls() > 0; });
+    during = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
+    (void)loop().forget(0);
+    after_first = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
+    (void)loop().forget(1);
+    after_last = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
+  }
+  EXPECT_EQ(after_first, during) << "the loop still leans on it";
+  EXPECT_EQ(after_last, before);
 }
 
 }  // namespace wev::test

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sys/linux.hpp"
 #include "wev/operation.hpp"
 
 namespace wev::test {
@@ -389,6 +390,30 @@ TEST(LinuxSystem, AllTypesExamineAlike) {
     const auto traits = type->examine(first, true);
     ASSERT_TRUE(traits);
     EXPECT_TRUE(traits->nonblocking && traits->may_be_socket && !traits->always_ready);
+  }
+}
+
+// Only of a stream of TCP does a short receive tell that there is no more.
+TEST(LinuxSystem, ExamineTellsWhereBeingShortTells) {
+  const Fd tcp(::socket(AF_INET, SOCK_STREAM, 0));
+  const Fd udp(::socket(AF_INET, SOCK_DGRAM, 0));
+  const auto [first, second] = socket_pair();
+  const auto [reader, writer] = pipe();
+  EXPECT_TRUE(examine(tcp).short_is_all);
+  for (const int fd : {static_cast<int>(udp), static_cast<int>(first), static_cast<int>(reader)}) {
+    EXPECT_FALSE(examine(fd).short_is_all);
+  }
+  // Packets, though they are called TCP's.
+  const Fd raw(::socket(AF_INET, SOCK_RAW, IPPROTO_TCP));
+  if (raw < 0) GTEST_SKIP() << "this user may make no raw sockets";
+  EXPECT_FALSE(examine(raw).short_is_all);
+}
+
+TEST(LinuxSystem, ErrorsThatStdErrcDoesNotKnowKeepTheirNumber) {
+  EXPECT_EQ(sys::to_error(ENOENT), Error(std::errc::no_such_file_or_directory));
+  EXPECT_EQ(sys::to_error(EWOULDBLOCK), Error(std::errc::resource_unavailable_try_again));
+  for (const int code : {EDQUOT, ESHUTDOWN, EHOSTDOWN, 4000}) {
+    EXPECT_EQ(sys::to_error(code), Error::native(static_cast<std::uint16_t>(code)));
   }
 }
 

@@ -125,6 +125,18 @@ TEST(ThreadPool, ItCanBeUsedAgainAfterJoining) {
   }
 }
 
+TEST(ThreadPool, TwoMayJoinAtOnce) {
+  for (int i = 0; i < 200; ++i) {
+    ThreadPool pool({.threads = 2});
+    Count works[3];
+    for (Count& work : works) ASSERT_TRUE(pool.submit(work));
+    std::thread other([&pool] { pool.join(); });
+    pool.join();
+    other.join();
+    for (const Count& work : works) EXPECT_EQ(work.runs, 1);
+  }
+}
+
 TEST(ThreadPool, NoSignalIsDeliveredToItsThreads) {
   struct Masked final : ThreadPool::Work {
     void run() noexcept override {
@@ -187,6 +199,52 @@ TEST(ThreadPool, LoopsShareOne) {
   EXPECT_EQ(pool.threads(), 1u) << "a shared pool is not the loop's to end";
 }
 
+// A thread of a shared pool takes its last steps after the operation was
+// delivered; the loop waits for them.
+TEST(ThreadPool, LoopsComeAndGoOnAShared) {
+  ThreadPool pool({.threads = 2});
+  BackendOptions options;
+  options.kind = BackendKind::epoll;
+  options.linux_system.pool = &pool;
+  for (int i = 0; i < 300; ++i) {
+    auto backend = make_backend(options);
+    ASSERT_TRUE(backend);
+    Loop loop(std::move(*backend));
+    Asked asked;
+    asked.ask(loop);
+    ASSERT_TRUE(loop.run());
+    EXPECT_EQ(asked.result, Result(42));
+  }
+}
+
+// What a blocking function returns is its own business.
+TEST(ThreadPool, AnyErrorOfABlockingFunctionIsDeliveredOnce) {
+  for (const std::errc error : {std::errc::interrupted, std::errc::operation_canceled,
+                                std::errc::resource_unavailable_try_again}) {
+    struct Call {
+      std::errc error;
+      int calls = 0;
+      Result result = 0;
+    } call{error};
+    Completion completion;
+    Loop loop;
+    loop.add(completion,
+             op::run_blocking(
+                 [](void* call) noexcept -> Result {
+                   ++static_cast<Call*>(call)->calls;
+                   return std::unexpected(static_cast<Call*>(call)->error);
+                 },
+                 &call),
+             &call, [](void* call, Loop&, Completion&, Result result) {
+               static_cast<Call*>(call)->result = result;
+               return Action::disarm;
+             });
+    ASSERT_TRUE(loop.run());
+    EXPECT_EQ(call.calls, 1);
+    EXPECT_EQ(call.result, Result(std::unexpected(Error(error))));
+  }
+}
+
 namespace {
 
 std::size_t threads_of_this_process() {
@@ -220,16 +278,6 @@ TEST(ThreadPool, ALoopsOwnIsJoinedByDraining) {
   asked.ask(loop);  // and goes on
   ASSERT_TRUE(loop.run());
   EXPECT_EQ(asked.result, Result(42));
-}
-
-// Backends by name --------------------------------------------------------------------------
-
-TEST(MakeBackend, WhatThisPlatformLacksIsNotSupported) {
-  BackendOptions options;
-  options.kind = BackendKind::wasi_poll;
-  const auto backend = make_backend(options);
-  ASSERT_FALSE(backend);
-  EXPECT_EQ(backend.error(), std::errc::operation_not_supported);
 }
 
 }  // namespace wev::test
