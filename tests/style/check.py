@@ -8,14 +8,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Lowest first. A file includes its own layer and lower ones.
 LAYERS = [
-    {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack", "address"},
+    {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack", "address", "features"},
     {"assert", "operation", "completion", "sys/"},
     {"descriptor_table", "timer_heap", "backend", "backends", "readiness"},
     {"sim", "sim/", "thread_pool", "backend/"},
     {"async", "loop", "backend/best"},
+    {"request"},
+    {"handle"},
+    {"timer", "stream", "file", "pipe", "tcp", "udp", "unix", "process", "signal", "resolve"},
 ]
 # The only files that may ask which platform this is.
-PLATFORM_FILES = ("src/sys/",)
+PLATFORM_FILES = ("src/sys/", "include/wev/features.hpp")
 PLATFORM = re.compile(r"^\s*#\s*(?:el)?if.*\b(__wasm|__linux|__APPLE|_WIN32|__wasi|__unix)")
 
 problems = []
