@@ -304,7 +304,8 @@ void Loop::start(Completion& completion) {
     case OperationKind::async_wait: return start_async_wait(completion);
     case OperationKind::run_blocking:
     case OperationKind::open:
-    case OperationKind::socket: return start_loose(completion);
+    case OperationKind::socket:
+    case OperationKind::pipe: return start_loose(completion);
     default: return start_on_descriptor(completion);
   }
 }

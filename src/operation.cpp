@@ -46,6 +46,7 @@ const OperationType async_wait_type = in_loop(Kind::async_wait);
 WEV_OPERATION(run_blocking_type, run_blocking, unordered, blocks, run_blocking_function);
 WEV_OPERATION(open_type, open, unordered, blocks, sys::open);
 WEV_OPERATION(socket_type, socket, unordered, at_once, sys::socket);
+WEV_OPERATION(pipe_type, pipe, unordered, at_once, sys::pipe);
 WEV_OPERATION(poll_in_type, poll, in, waits, sys::poll);
 WEV_OPERATION(poll_out_type, poll, out, waits, sys::poll);
 WEV_OPERATION(read_type, read, in, transfers, sys::read);

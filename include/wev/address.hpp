@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <expected>
 #include <optional>
 #include <string_view>
 
@@ -56,6 +57,20 @@ class Address {
     return address;
   }
 
+  /// Where parsing stopped: the index of the first character that is wrong, or the
+  /// length of the text if it ends too early.
+  struct ParseError {
+    std::size_t position;
+  };
+  /// "192.0.2.1:80", "[2001:db8::1]:80", "[fe80::1%2]:80" (with a scope), "unix:/path",
+  /// "unix:@abstract". The port may be missing: it is 0 then, and IPv6 needs no
+  /// brackets.
+  static std::expected<Address, ParseError> parse(std::string_view text) noexcept;
+
+  /// As parse() takes it, IPv6 in the form of RFC 5952; empty if there is none.
+  class Text;
+  [[nodiscard]] Text text() const noexcept;
+
   [[nodiscard]] Family family() const noexcept {
     std::uint16_t family = 0;
     std::memcpy(&family, bytes_.data(), sizeof family);
@@ -71,6 +86,13 @@ class Address {
     if (!ip) return 0;
     return static_cast<std::uint16_t>(byte(2) << 8 | byte(3));
   }
+  /// Of an IPv6 address, else 0.
+  [[nodiscard]] std::uint32_t scope() const noexcept {
+    std::uint32_t scope = 0;
+    if (family() == Family::ipv6) std::memcpy(&scope, bytes_.data() + 24, sizeof scope);
+    return scope;
+  }
+  /// REQUIRES: it is an IPv4 or IPv6 address.
   void set_port(std::uint16_t port) noexcept {
     bytes_[2] = static_cast<std::byte>(port >> 8);
     bytes_[3] = static_cast<std::byte>(port & 0xff);
@@ -116,6 +138,26 @@ class Address {
 
   alignas(8) std::array<std::byte, capacity> bytes_{};
   std::uint32_t size_ = 0;
+};
+
+class Address::Text {
+ public:
+  [[nodiscard]] std::string_view view() const noexcept { return {characters_, size_}; }
+  operator std::string_view() const noexcept {
+    return view();
+  }  // NOLINT(google-explicit-constructor)
+  /// Ends with a zero.
+  [[nodiscard]] const char* c_str() const noexcept { return characters_; }
+
+ private:
+  friend class Address;
+  void append(std::string_view text) noexcept {
+    for (const char c : text) characters_[size_++] = c;
+  }
+  void append(std::uint32_t number, unsigned base = 10) noexcept;
+
+  char characters_[120] = {};  // "unix:" and the longest path
+  std::size_t size_ = 0;
 };
 
 /// The caller's memory for an operation on a datagram: whom it is for or whom it

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 namespace wev {
 
@@ -48,6 +49,20 @@ class Array {
     if (!reserve(size_ + 1)) return false;
     data_[size_++] = value;
     return true;
+  }
+
+  /// false: out of memory, nothing changed.
+  [[nodiscard]] bool append(const T* values, std::size_t count) noexcept {
+    if (!reserve(size_ + count)) return false;
+    if (count > 0) std::memcpy(data_ + size_, values, count * sizeof(T));
+    size_ += count;
+    return true;
+  }
+
+  void swap(Array& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
   }
 
   void pop_back() noexcept { --size_; }

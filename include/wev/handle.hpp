@@ -50,7 +50,9 @@ class Handle {
   /// Carries out now what never waits.
   Expected<void> perform(const Operation& operation) const {
     WEV_ASSERT(is_open(), "Handle: it is not open");
-    return ToNothing{}(*loop_, loop_->perform(operation));
+    const Result result = loop_->perform(operation);
+    if (!result) return std::unexpected(result.error());
+    return {};
   }
 
  private:

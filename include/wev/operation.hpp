@@ -46,6 +46,7 @@ enum class OperationKind : std::uint8_t {
   run_blocking,  // from here on they are a backend's
   open,
   socket,
+  pipe,
   poll,  // from here on they are on a descriptor
   read,
   readv,
@@ -229,6 +230,7 @@ extern const OperationType async_wait_type;
 extern const OperationType run_blocking_type;
 extern const OperationType open_type;
 extern const OperationType socket_type;
+extern const OperationType pipe_type;
 extern const OperationType poll_in_type;
 extern const OperationType poll_out_type;
 extern const OperationType read_type;
@@ -341,6 +343,13 @@ inline Operation readv(int fd, std::span<const IoVec> buffers) noexcept {
 }
 inline Operation writev(int fd, std::span<const IoVec> buffers) noexcept {
   return internal::io(writev_type, fd, internal::array(buffers));
+}
+
+/// Ends with 0, and `ends` are a new pipe's: what is written to ends[1] is read
+/// from ends[0]. Both are non-blocking.
+inline Operation pipe(std::span<int, 2> ends) noexcept {
+  return {.type = &pipe_type,
+          .io = {-1, 0, reinterpret_cast<std::byte*>(ends.data()), ends.size(), {0}}};
 }
 
 // Sockets ----------------------------------------------------------------------------

@@ -7,19 +7,18 @@
 //   wev::Request reading;
 //   stream.read_some(reading, buffer, [this](wev::Expected<std::size_t> size) { ... });
 //
-// Callback   Any callable of at most callable_size bytes that can be copied byte
-//            for byte: capture a pointer, not a string. When it is called the
-//            request is free again, for the next operation or to be destroyed.
+// Callback   An InlineCallable. When it is called the request is free again, for
+//            the next operation or to be destroyed.
 // Lifetime   Stays alive and in place while active(), and so do buffers.
 // Thread     The loop's.
 #pragma once
 
 #include <cstddef>
 #include <expected>
-#include <new>
 #include <type_traits>
 #include <utility>
 
+#include "wev/inline_callable.hpp"
 #include "wev/loop.hpp"
 
 namespace wev {
@@ -29,8 +28,6 @@ using Expected = std::expected<T, Error>;
 
 class Request {
  public:
-  static constexpr std::size_t callable_size = 4 * sizeof(void*);
-
   Request() = default;
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
@@ -54,24 +51,19 @@ class Request {
   /// with Request::again(); false, `result` is how the whole ends.
   using Step = bool (*)(Request& request, Result& result);
 
-  /// Starts `operation`. Its end calls `callback(convert(loop, result))`.
+  /// Starts `operation`. Its end calls `callback(convert(request, result))`.
   template <class F, class Convert>
-  void start(Loop& loop, const Operation& operation, Instant deadline, F callback, Convert convert,
+  void start(Loop& loop, const Operation& operation, Instant deadline, F callback, Convert,
              Step step = nullptr) {
-    static_assert(sizeof(F) <= callable_size && alignof(F) <= alignof(void*),
-                  "Request: the callback is too large, let it capture a pointer");
-    static_assert(std::is_trivially_copyable_v<F>,
-                  "Request: the callback must be trivially copyable, let it capture a pointer");
     static_assert(std::is_empty_v<Convert>);
     WEV_ASSERT(!active(), "Request: it is already active");
     loop_ = &loop;
     step_ = step;
     moved_ = 0;
-    new (static_cast<void*>(callable_)) F(std::move(callback));
+    callback_.set(std::move(callback));
     finish_ = [](Request& request, Result result) {
-      // A copy: the callback may use the request for the next operation.
-      F copy(*std::launder(reinterpret_cast<F*>(request.callable_)));
-      copy(Convert{}(*request.loop_, result));
+      F its_callback = request.callback_.get<F>();
+      its_callback(Convert{}(request, result));
     };
     loop.add(completion_, operation, this, on_end, deadline);
   }
@@ -80,8 +72,19 @@ class Request {
   void start(Loop& loop, const Operation& operation, Instant deadline, F callback,
              Step step = nullptr) {
     start(
-        loop, operation, deadline, std::move(callback), [](Loop&, Result result) { return result; },
-        step);
+        loop, operation, deadline, std::move(callback),
+        [](Request&, Result result) { return result; }, step);
+  }
+
+  /// Ends with `error` in the next tick: for what cannot even be started.
+  template <class F, class Convert>
+  void fail(Loop& loop, Error error, F callback, Convert convert) {
+    start(loop, op::noop(), never, std::move(callback), convert,
+          [](Request& request, Result& result) {
+            result = std::unexpected(request.error_);
+            return false;
+          });
+    error_ = error;
   }
 
   /// From a Step: the next operation, up to the same deadline.
@@ -110,12 +113,13 @@ class Request {
   void (*finish_)(Request& request, Result result) = nullptr;
   std::size_t moved_ = 0;
   void* context_ = nullptr;
-  alignas(void*) std::byte callable_[callable_size];
+  Error error_{std::errc{}};
+  InlineCallable callback_;
 };
 
 /// What most operations of handles end with: nothing but success.
 struct ToNothing {
-  Expected<void> operator()(Loop&, Result result) const noexcept {
+  Expected<void> operator()(Request&, Result result) const noexcept {
     if (!result) return std::unexpected(result.error());
     return {};
   }

@@ -167,6 +167,13 @@ Result World::perform(const Operation& operation) {
     case OperationKind::run_blocking: return operation.type->perform(operation);
     case OperationKind::open: return open_file(operation);
     case OperationKind::socket: return socket(operation.io.flags);
+    case OperationKind::pipe: {
+      const auto [reader, writer] = pipe(socket_capacity);
+      auto* ends = reinterpret_cast<int*>(operation.io.data);
+      ends[0] = reader;
+      ends[1] = writer;
+      return 0;
+    }
     default: break;
   }
   const auto& io = operation.io;

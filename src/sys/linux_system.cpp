@@ -235,6 +235,10 @@ Result open(const Operation& operation) noexcept {
                             open_flags(operation), static_cast<mode_t>(operation.io.offset)));
 }
 
+Result pipe(const Operation& operation) noexcept {
+  return to_result(::pipe2(reinterpret_cast<int*>(operation.io.data), O_NONBLOCK | O_CLOEXEC));
+}
+
 Result size(const Operation& operation) noexcept {
   struct stat status{};
   const Result result = to_result(::fstat(operation.io.fd, &status));

@@ -21,6 +21,7 @@ Result pwrite(const Operation& operation) noexcept;
 Result poll(const Operation& operation) noexcept;
 Result open(const Operation& operation) noexcept;
 Result socket(const Operation& operation) noexcept;
+Result pipe(const Operation& operation) noexcept;
 Result bind(const Operation& operation) noexcept;
 Result listen(const Operation& operation) noexcept;
 Result local_address(const Operation& operation) noexcept;

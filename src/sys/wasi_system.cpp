@@ -122,6 +122,7 @@ Result size(const Operation& operation) noexcept {
 }
 
 Result socket(const Operation&) noexcept { return not_supported(); }
+Result pipe(const Operation&) noexcept { return not_supported(); }
 Result bind(const Operation&) noexcept { return not_supported(); }
 Result listen(const Operation&) noexcept { return not_supported(); }
 Result local_address(const Operation&) noexcept { return not_supported(); }

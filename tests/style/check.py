@@ -8,14 +8,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Lowest first. A file includes its own layer and lower ones.
 LAYERS = [
-    {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack", "address", "features"},
+    {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack", "address", "features", "inline_callable"},
     {"assert", "operation", "completion", "sys/"},
     {"descriptor_table", "timer_heap", "backend", "backends", "readiness"},
     {"sim", "sim/", "thread_pool", "backend/"},
     {"async", "loop", "backend/best"},
     {"request"},
     {"handle"},
-    {"timer", "stream", "file", "pipe", "tcp", "udp", "unix", "process", "signal", "resolve"},
+    {"timer", "stream"},
+    {"file", "pipe", "socket", "write_queue"},
+    {"tcp", "udp", "unix", "process", "signal", "resolve"},
 ]
 # The only files that may ask which platform this is.
 PLATFORM_FILES = ("src/sys/", "include/wev/features.hpp")

@@ -1,0 +1,50 @@
+// tcp.hpp: TCP connections.
+//
+//   auto listener = wev::TcpListener::listen(loop, wev::Address::loopback(8080));
+//   listener->accept(request, [this](wev::Expected<wev::TcpStream> peer) { ... });
+//
+//   wev::TcpStream::connect(request, loop, address, [this](wev::Expected<wev::TcpStream> stream) {
+//     ...
+//   });
+//
+// Errors     Those of op::connect, op::bind and op::accept (operation.hpp). Where
+//            the system makes no sockets (WASI 0.1), operation_not_supported.
+#pragma once
+
+#include "wev/socket.hpp"
+
+namespace wev {
+
+class TcpStream : public StreamSocket {
+ public:
+  using StreamSocket::StreamSocket;
+
+  /// callback(Expected<TcpStream>). `address` stays alive until then.
+  template <class F>
+  static void connect(Request& request, Loop& loop, const Address& address, F callback,
+                      Instant deadline = never) {
+    StreamSocket::connect<TcpStream>(request, loop, address, std::move(callback), deadline);
+  }
+
+  /// Small pieces are sent at once, instead of waiting to be filled up.
+  Expected<void> set_no_delay(bool on) { return set_option(SocketOption::no_delay, on ? 1 : 0); }
+  /// A peer that vanished without a word is noticed, in hours.
+  Expected<void> set_keep_alive(bool on) {
+    return set_option(SocketOption::keep_alive, on ? 1 : 0);
+  }
+};
+
+class TcpListener : public Listener<TcpStream> {
+ public:
+  using Listener::Listener;
+
+  /// At once; nothing waits. Port 0: the system chooses one, see local_address().
+  static Expected<TcpListener> listen(Loop& loop, const Address& address,
+                                      const ListenOptions& options = {}) {
+    const Expected<int> fd = internal::make_listener(loop, address, options);
+    if (!fd) return std::unexpected(fd.error());
+    return TcpListener(loop, *fd);
+  }
+};
+
+}  // namespace wev

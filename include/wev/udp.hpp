@@ -1,0 +1,69 @@
+// udp.hpp: datagrams.
+//
+// Order      Receives end in the order of their calls, and so do sends; what the
+//            network does to datagrams in between is its own business.
+#pragma once
+
+#include "wev/address.hpp"
+#include "wev/socket.hpp"
+
+namespace wev {
+
+class UdpSocket : public Handle {
+ public:
+  UdpSocket() = default;
+  /// Takes a datagram socket over.
+  UdpSocket(Loop& loop, int fd) noexcept : Handle(loop, fd) {}
+
+  /// At once. Port 0: the system chooses one. A Unix path makes a Unix datagram
+  /// socket.
+  static Expected<UdpSocket> bind(Loop& loop, const Address& address) {
+    const Expected<int> fd = internal::make_socket(loop, address, SocketType::datagram);
+    if (!fd) return std::unexpected(fd.error());
+    UdpSocket socket(loop, *fd);
+    const auto bound = socket.perform(op::bind(*fd, address));
+    if (!bound) return std::unexpected(bound.error());
+    return socket;
+  }
+
+  /// From now on send() goes there, and only what comes from there is received.
+  Expected<void> connect(const Address& address) { return perform(op::connect(fd(), address)); }
+
+  /// callback(Expected<std::size_t>): its size, at most buffer.size(); what does
+  /// not fit is lost. message.address is whom it came from.
+  template <class F>
+  void receive_from(Request& request, std::span<std::byte> buffer, Message& message, F callback,
+                    Instant deadline = never) {
+    request.start(loop(), op::recv_from(fd(), buffer, message), deadline, std::move(callback));
+  }
+  /// Sends one datagram to message.address. callback(Expected<std::size_t>).
+  template <class F>
+  void send_to(Request& request, std::span<const std::byte> buffer, Message& message, F callback,
+               Instant deadline = never) {
+    request.start(loop(), op::send_to(fd(), buffer, message), deadline, std::move(callback));
+  }
+  /// The same on a connected socket.
+  template <class F>
+  void receive(Request& request, std::span<std::byte> buffer, F callback,
+               Instant deadline = never) {
+    request.start(loop(), op::recv(fd(), buffer), deadline, std::move(callback));
+  }
+  template <class F>
+  void send(Request& request, std::span<const std::byte> buffer, F callback,
+            Instant deadline = never) {
+    request.start(loop(), op::send(fd(), buffer), deadline, std::move(callback));
+  }
+
+  [[nodiscard]] Expected<Address> local_address() const {
+    Address address;
+    const auto found = perform(op::local_address(fd(), address));
+    if (!found) return std::unexpected(found.error());
+    return address;
+  }
+  /// See SocketOption for what each takes.
+  Expected<void> set_option(SocketOption option, int value) const {
+    return perform(op::set_option(fd(), option, value));
+  }
+};
+
+}  // namespace wev

@@ -1,0 +1,35 @@
+// unix.hpp: stream sockets between programs of one machine, as tcp.hpp.
+//
+// Their addresses are Address::unix_path's. A path that is a file stays there when
+// the listener is closed: removing it, also before listening, is the program's.
+#pragma once
+
+#include "wev/socket.hpp"
+
+namespace wev {
+
+class UnixStream : public StreamSocket {
+ public:
+  using StreamSocket::StreamSocket;
+
+  /// callback(Expected<UnixStream>). `address` stays alive until then.
+  template <class F>
+  static void connect(Request& request, Loop& loop, const Address& address, F callback,
+                      Instant deadline = never) {
+    StreamSocket::connect<UnixStream>(request, loop, address, std::move(callback), deadline);
+  }
+};
+
+class UnixListener : public Listener<UnixStream> {
+ public:
+  using Listener::Listener;
+
+  static Expected<UnixListener> listen(Loop& loop, const Address& address,
+                                       const ListenOptions& options = {}) {
+    const Expected<int> fd = internal::make_listener(loop, address, options);
+    if (!fd) return std::unexpected(fd.error());
+    return UnixListener(loop, *fd);
+  }
+};
+
+}  // namespace wev

@@ -1,0 +1,36 @@
+#include "wev/write_queue.hpp"
+
+namespace wev {
+
+Expected<void> WriteQueue::write(std::span<const std::byte> bytes) {
+  if (error_ != std::errc{}) return std::unexpected(error_);
+  if (bytes.size() > options_.limit - queued_) return std::unexpected(std::errc::no_buffer_space);
+  if (!filling_.append(bytes.data(), bytes.size())) {
+    return std::unexpected(std::errc::not_enough_memory);
+  }
+  queued_ += bytes.size();
+  if (idle()) start();
+  return {};
+}
+
+void WriteQueue::start() {
+  if (filling_.empty()) return;
+  writing_.swap(filling_);
+  filling_.clear();
+  stream_.write_all(request_, {writing_.data(), writing_.size()},
+                    [this](Expected<std::size_t> size) { has_written(size); });
+}
+
+void WriteQueue::has_written(Expected<std::size_t> size) {
+  if (!size) {
+    error_ = size.error();
+    queued_ = 0;
+    if (failed_) failed_(error_);
+    return;
+  }
+  queued_ -= *size;
+  start();
+  if (queued_ == 0 && drained_) drained_();
+}
+
+}  // namespace wev
