@@ -371,14 +371,31 @@ void Loop::start_next(Descriptor& descriptor, Direction direction) {
 }
 
 void Loop::start_in_backend(Completion& completion) {
-  completion.backend_slot = 0;
-  completion.set(Completion::in_backend);
-  if (const auto result = backend_.start(completion)) {
+  do {
+    completion.backend_slot = 0;
+    completion.set(Completion::in_backend);
+    const auto result = backend_.start(completion);
+    if (!result) {
+      ++in_backend_;
+      return;
+    }
     completion.clear(Completion::in_backend);
-    settle(completion, *result);
-  } else {
-    ++in_backend_;
-  }
+    if (!goes_on(completion, *result)) return settle(completion, *result);
+  } while (true);
+}
+
+// Of an operation that wants all of its buffer moved: whether something is left to
+// move. What was moved is counted in the operation's offset meanwhile.
+bool Loop::goes_on(Completion& completion, Result result) {
+  Operation& operation = completion.operation_;
+  const bool partly =
+      completion.wants_whole() && result && *result > 0 && *result < operation.io.size &&
+      completion.state_ == Completion::State::active && !completion.has(Completion::expired);
+  if (!partly) return false;
+  operation.io.offset += *result;
+  operation.io.data += *result;
+  operation.io.size -= *result;
+  return true;
 }
 
 // Closes as soon as nothing is in flight on the descriptor.
@@ -394,7 +411,13 @@ void Loop::start_close(Descriptor& descriptor) {
 
 // The operation is over, and what stood behind it has its turn.
 void Loop::end(Completion& completion, Result result) {
-  settle(completion, result);
+  if (goes_on(completion, result)) {
+    completion.descriptor_->queue(completion.operation_.type->direction).push_front(completion);
+    start_in_backend(completion);
+    if (!completion.has(Completion::ended)) return;
+  } else {
+    settle(completion, result);
+  }
   if (!completion.has(Completion::on_descriptor)) return;
   Descriptor& descriptor = *completion.descriptor_;
   if (descriptor.close != nullptr) return start_close(descriptor);
@@ -417,6 +440,14 @@ void Loop::settle(Completion& completion, Result result) {
   if (Descriptor* descriptor = completion.descriptor_; descriptor != nullptr) {
     if (completion.has(Completion::on_descriptor)) --descriptor->users;
     if (!result && result.error() == std::errc::bad_file_descriptor) descriptor->bad = true;
+  }
+  // Bytes that were moved win over what ended it.
+  if (completion.wants_whole()) {
+    auto& io = completion.operation_.io;
+    const auto moved = static_cast<std::size_t>(std::exchange(io.offset, 0));
+    io.data -= moved;
+    io.size += moved;
+    if (moved > 0) result = moved + result.value_or(0);
   }
   completion.set_result(result);
   completion.set(Completion::ended);

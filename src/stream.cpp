@@ -2,21 +2,6 @@
 
 namespace wev {
 
-// As much as the first part has left over, until nothing is.
-bool Stream::on_part(Request& request, Result& result) {
-  if (!result) return false;
-  request.moved() += *result;
-  Operation rest = request.operation();
-  if (*result == 0 || *result == rest.io.size) {
-    result = request.moved();
-    return false;
-  }
-  rest.io.data += *result;
-  rest.io.size -= *result;
-  request.again(rest);
-  return true;
-}
-
 // Reading until a delimiter ----------------------------------------------------------
 
 // The next read into what is free behind what is unused. One of no bytes, which

@@ -17,6 +17,10 @@ void WriteQueue::start() {
   if (filling_.empty()) return;
   writing_.swap(filling_);
   filling_.clear();
+  write_on();
+}
+
+void WriteQueue::write_on() {
   stream_.write_all(request_, {writing_.data(), writing_.size()},
                     [this](Expected<std::size_t> size) { has_written(size); });
 }
@@ -29,6 +33,11 @@ void WriteQueue::has_written(Expected<std::size_t> size) {
     return;
   }
   queued_ -= *size;
+  // Short of all: it was ended early, and the next write says why.
+  if (*size < writing_.size()) {
+    writing_.drop_front(*size);
+    return write_on();
+  }
   start();
   if (queued_ == 0 && drained_) drained_();
 }

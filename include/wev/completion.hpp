@@ -97,6 +97,10 @@ class Completion : private Link {
   void set(Flag flag) noexcept { flags_ = static_cast<std::uint8_t>(flags_ | flag); }
   void clear(Flag flag) noexcept { flags_ = static_cast<std::uint8_t>(flags_ & ~flag); }
 
+  [[nodiscard]] bool wants_whole() const noexcept {
+    return operation_.has(moves_bytes) && (operation_.io.flags & transfer_whole) != 0;
+  }
+
   [[nodiscard]] Result result() const noexcept {
     return failed_ ? Result(std::unexpected(error_)) : Result(value_);
   }

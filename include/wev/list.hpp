@@ -40,6 +40,8 @@ class List {
 
   void push_back(T& item) noexcept { insert_before(head_, item); }
 
+  void push_front(T& item) noexcept { insert_before(*head_.next_, item); }
+
   T& pop_front() noexcept {
     T& item = front();
     static_cast<Link&>(item).unlink();

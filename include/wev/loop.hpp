@@ -214,6 +214,7 @@ class Loop {
   static bool is_connecting(Descriptor& descriptor);
   void start_next(Descriptor& descriptor, Direction direction);
   void start_in_backend(Completion& completion);
+  static bool goes_on(Completion& completion, Result result);
   void start_close(Descriptor& descriptor);
 
   // Ending.

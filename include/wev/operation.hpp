@@ -140,9 +140,11 @@ enum Readiness : std::size_t {
 
 /// Flags of op::recv, combined with `|`.
 enum RecvFlags : std::uint32_t {
-  recv_peek = 1,      ///< leave the bytes in the queue
-  recv_wait_all = 2,  ///< only where the descriptor blocks; see the host
+  recv_peek = 1,  ///< leave the bytes in the queue
 };
+
+/// In an operation's flags: see op::whole.
+inline constexpr std::uint32_t transfer_whole = 1u << 31;
 
 /// Flags of op::open, combined with `|`; one of the first two at least.
 enum OpenFlags : std::uint32_t {
@@ -333,6 +335,15 @@ inline Operation write(int fd, std::span<const std::byte> buffer) noexcept {
 /// The same at `offset` from the start of a file, without moving its position.
 inline Operation pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) noexcept {
   return internal::io(pwrite_type, fd, buffer, offset);
+}
+
+/// A read, write, recv or send that goes on until all of its buffer has been moved,
+/// before any other in its direction has its turn. Ends with the bytes moved:
+/// fewer only if the stream ended, or the operation was cancelled, timed out or
+/// failed when some had been moved already; then the next one says why.
+inline Operation whole(Operation operation) noexcept {
+  operation.io.flags |= transfer_whole;
+  return operation;
 }
 
 /// read and write with several buffers, at most most_buffers, which are filled

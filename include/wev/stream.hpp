@@ -7,7 +7,6 @@
 //            writes. Reading and writing do not wait for each other.
 // Buffers    The caller's, alive until the callback begins.
 // Deadline   Each operation takes one, as the last argument: Errc::timed_out.
-//            What an operation of several steps had moved by then is lost with it.
 // End        Reads end with 0 bytes. Writing where nobody reads is broken_pipe.
 #pragma once
 
@@ -62,11 +61,11 @@ class Stream : public Handle {
     request.start(loop(), reading(buffer), deadline, std::move(callback));
   }
 
-  /// callback(Expected<std::size_t>): buffer.size(), or fewer if the stream ended.
+  /// callback(Expected<std::size_t>): buffer.size(), or fewer, see op::whole.
   template <class F>
   void read_exactly(Request& request, std::span<std::byte> buffer, F callback,
                     Instant deadline = never) {
-    request.start(loop(), reading(buffer), deadline, std::move(callback), on_part);
+    request.start(loop(), op::whole(reading(buffer)), deadline, std::move(callback));
   }
 
   /// callback(Expected<std::span<std::byte>>): what was read up to `delimiter`
@@ -89,12 +88,12 @@ class Stream : public Handle {
     request.start(loop(), writing(buffer), deadline, std::move(callback));
   }
 
-  /// callback(Expected<std::size_t>): buffer.size(). Other writes may come
-  /// between its parts: wait for it, or use a WriteQueue.
+  /// callback(Expected<std::size_t>): buffer.size(), or fewer, see op::whole. No
+  /// other write comes between its parts.
   template <class F>
   void write_all(Request& request, std::span<const std::byte> buffer, F callback,
                  Instant deadline = never) {
-    request.start(loop(), writing(buffer), deadline, std::move(callback), on_part);
+    request.start(loop(), op::whole(writing(buffer)), deadline, std::move(callback));
   }
 
   /// read_some and write_some with several buffers, in order. The array of them
@@ -129,7 +128,6 @@ class Stream : public Handle {
     Expected<std::span<std::byte>> operator()(Request& request, Result size) const noexcept;
   };
 
-  static bool on_part(Request& request, Result& result);
   static bool on_filled(Request& request, Result& result);
 
   bool is_socket_ = false;

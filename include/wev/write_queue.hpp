@@ -9,8 +9,7 @@
 // few large writes.
 //
 // Memory     Grows up to `limit`, and stays.
-// Lifetime   Outlived by its stream. Destroying it while it writes ends the write;
-//            what is queued is lost then.
+// Lifetime   Outlived by its stream. Destroyed when it is idle, see cancel().
 // Thread     The loop's.
 #pragma once
 
@@ -65,6 +64,7 @@ class WriteQueue {
 
  private:
   void start();
+  void write_on();
   void has_written(Expected<std::size_t> size);
 
   Stream& stream_;

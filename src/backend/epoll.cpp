@@ -129,8 +129,7 @@ std::optional<Result> Epoll::try_now(const Completion& completion) noexcept {
     flags |= of(blocked, direction);
   } else if (operation.has(moves_bytes) && result->has_value() && **result > 0 &&
              (flags & short_is_all) != 0 && (flags & of(always_try, direction)) == 0 &&
-             (operation.kind() != OperationKind::recv || operation.io.flags == 0) &&
-             **result < size_of(operation)) {
+             (operation.io.flags & recv_peek) == 0 && **result < size_of(operation)) {
     flags |= of(blocked, direction);
   }
   return result;

@@ -357,8 +357,7 @@ Result accept(const Operation& operation) noexcept {
 }
 
 int recv_flags(const Operation& operation) noexcept {
-  return ((operation.io.flags & recv_peek) != 0 ? MSG_PEEK : 0) |
-         ((operation.io.flags & recv_wait_all) != 0 ? MSG_WAITALL : 0);
+  return (operation.io.flags & recv_peek) != 0 ? MSG_PEEK : 0;
 }
 
 Result recv(const Operation& operation) noexcept {

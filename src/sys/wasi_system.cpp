@@ -137,7 +137,8 @@ Result recv(const Operation& operation) noexcept {
   Size size = 0;
   std::uint16_t out_flags = 0;
   const auto returned = wev_wasi_sock_recv(
-      operation.io.fd, &iovec, 1, static_cast<std::int32_t>(operation.io.flags), &size, &out_flags);
+      operation.io.fd, &iovec, 1, static_cast<std::int32_t>(operation.io.flags & recv_peek), &size,
+      &out_flags);
   return socket_result(returned, operation.io.fd, size);
 }
 

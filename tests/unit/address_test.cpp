@@ -5,7 +5,9 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <array>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -74,6 +76,92 @@ TEST(Address, EqualityIsOfAllThatIsUsed) {
   Address moved = Address::loopback(1);
   moved.set_port(2);
   EXPECT_EQ(moved, Address::loopback(2));
+}
+
+// As text -----------------------------------------------------------------------------
+
+TEST(Address, TextIsParsedAndPrintedBack) {
+  for (const char* text :
+       {"127.0.0.1:80", "0.0.0.0:0", "255.255.255.255:65535", "[::]:0", "[::1]:443",
+        "[2001:db8::1]:8080", "[fe80::1%3]:22", "[1:2:3:4:5:6:7:8]:9", "[2001:db8:0:1:1:1:1:1]:1",
+        "[1:0:0:2::3]:1", "unix:/tmp/socket", "unix:@abstract", "unix:relative"}) {
+    const auto address = Address::parse(text);
+    ASSERT_TRUE(address) << text << " at " << address.error().position;
+    EXPECT_EQ(address->text().view(), text);
+  }
+}
+
+TEST(Address, OtherSpellingsAreTakenToo) {
+  const std::pair<const char*, const char*> spellings[] = {
+      {"127.0.0.1", "127.0.0.1:0"},
+      {"::1", "[::1]:0"},
+      {"[::1]", "[::1]:0"},
+      {"2001:DB8:0:0:0:0:0:1", "[2001:db8::1]:0"},
+      {"::ffff:192.0.2.1", "[::ffff:c000:201]:0"},
+      {"1::", "[1::]:0"},
+      {"0:0:1:0:0:0:0:0", "[0:0:1::]:0"},
+      {"1:2:3:4:5:6:1.2.3.4", "[1:2:3:4:5:6:102:304]:0"}};
+  for (const auto& [spelling, printed] : spellings) {
+    const auto address = Address::parse(spelling);
+    ASSERT_TRUE(address) << spelling << " at " << address.error().position;
+    EXPECT_EQ(address->text().view(), printed);
+  }
+}
+
+TEST(Address, WhatIsMalformedIsRefusedWithItsPlace) {
+  const std::pair<std::string, std::size_t> malformed[] = {{"", 0},
+                                                           {"x", 0},
+                                                           {"1.2.3", 5},
+                                                           {"1.2.3.256", 8},
+                                                           {"1.2.3.4.5", 7},
+                                                           {"01.2.3.4", 1},
+                                                           {"1.2.3.4:", 8},
+                                                           {"1.2.3.4:65536", 12},
+                                                           {"1.2.3.4:x", 8},
+                                                           {"1.2.3.4 ", 7},
+                                                           {"[::1", 4},
+                                                           {"[::1]x", 5},
+                                                           {"[::1]:", 6},
+                                                           {"::1:2:3:4:5:6:7:8", 17},
+                                                           {"1:2:3:4:5:6:7", 13},
+                                                           {"1::2::3", 5},
+                                                           {"12345::", 4},
+                                                           {"1:2:3:4:5:6:7:8:9", 15},
+                                                           {":1:2", 0},
+                                                           {"::1%", 4},
+                                                           {"::1%eth0", 4},
+                                                           {"unix:", 5},
+                                                           {"unix:" + std::string(108, 'x'), 112},
+                                                           {"::1.2.3.300", 10}};
+  for (const auto& [text, position] : malformed) {
+    const auto address = Address::parse(text);
+    ASSERT_FALSE(address) << text << " is " << address->text().view();
+    EXPECT_EQ(address.error().position, position) << text;
+  }
+}
+
+// The system's own functions agree, whatever the address.
+TEST(Address, TheSystemAgrees) {
+  std::uint64_t state = 1;
+  const auto next = [&state] {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::uint8_t>(state >> 56);
+  };
+  for (int i = 0; i < 20'000; ++i) {
+    std::array<std::uint8_t, 16> bytes{};
+    for (std::size_t k = 0; k < 16; k += 2) {
+      if (next() < 100) continue;  // gaps
+      bytes[k] = next();
+      bytes[k + 1] = next();
+    }
+    char text[INET6_ADDRSTRLEN];
+    ASSERT_NE(::inet_ntop(AF_INET6, bytes.data(), text, sizeof text), nullptr);
+    const auto parsed = Address::parse(text);
+    ASSERT_TRUE(parsed) << text << " at " << parsed.error().position;
+    EXPECT_EQ(*parsed, Address::ipv6(bytes, 0)) << text;
+    if (std::string_view(text).find('.') != std::string_view::npos) continue;  // ours has none
+    EXPECT_EQ(parsed->text().view(), "[" + std::string(text) + "]:0");
+  }
 }
 
 }  // namespace wev::test

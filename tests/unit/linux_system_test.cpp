@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -208,19 +207,6 @@ TEST(LinuxSystem, SendRecvAndPeekOnASocket) {
   // And as a stream.
   EXPECT_EQ(perform(op::write(second, bytes_of("back"))), Result(4));
   EXPECT_EQ(buffer.text(perform(op::read(first, buffer.bytes))), "back");
-}
-
-TEST(LinuxSystem, WaitAllReceivesAllWhereTheDescriptorBlocks) {
-  const auto [first, second] = socket_pair(0);
-  ASSERT_EQ(perform(op::send(first, bytes_of("in "))), Result(3));
-  std::thread rest([fd = static_cast<int>(first)] {
-    EXPECT_EQ(perform(op::send(fd, bytes_of("two parts"))), Result(9));
-  });
-  Buffer buffer;
-  const Result received =
-      perform(op::recv(second, std::span(buffer.bytes).first(12), recv_wait_all));
-  rest.join();
-  EXPECT_EQ(buffer.text(received), "in two parts");
 }
 
 // Without the program being killed by SIGPIPE.
