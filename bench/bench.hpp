@@ -8,9 +8,10 @@
 //     return contest.run() ? 0 : 1;
 //   }
 //
-//   --size N    operations in each run
-//   --rounds N  runs of each competitor, besides a short one to warm up
-//   --tiny      so little that it shows only that everything works
+//   --size N     operations in each run
+//   --rounds N   runs of each competitor, besides a short one to warm up
+//   --only NAME  one competitor alone, for a profiler
+//   --tiny       so little that it shows only that everything works
 //
 // Rounds     Each round runs every competitor once, and each round begins with
 //            another one: what the machine does meanwhile hits them alike.
@@ -45,15 +46,17 @@ class Options {
  public:
   Options(int argc, char** argv, Defaults defaults) : size_(defaults.size) {
     for (int i = 1; i < argc; ++i) {
-      const bool has_number = i + 1 < argc;
+      const bool has_value = i + 1 < argc;
       if (std::strcmp(argv[i], "--tiny") == 0) {
         tiny_ = true;
         size_ = defaults.tiny_size;
         rounds_ = 2;
-      } else if (std::strcmp(argv[i], "--size") == 0 && has_number) {
+      } else if (std::strcmp(argv[i], "--size") == 0 && has_value) {
         size_ = number(argv[0], argv[++i]);
-      } else if (std::strcmp(argv[i], "--rounds") == 0 && has_number) {
+      } else if (std::strcmp(argv[i], "--rounds") == 0 && has_value) {
         rounds_ = number(argv[0], argv[++i]);
+      } else if (std::strcmp(argv[i], "--only") == 0 && has_value) {
+        only_ = argv[++i];
       } else {
         usage(argv[0]);
       }
@@ -63,10 +66,13 @@ class Options {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t rounds() const noexcept { return rounds_; }
   [[nodiscard]] bool tiny() const noexcept { return tiny_; }
+  [[nodiscard]] bool wants(const std::string& competitor) const {
+    return only_.empty() || only_ == competitor;
+  }
 
  private:
   [[noreturn]] static void usage(const char* program) {
-    std::fprintf(stderr, "usage: %s [--tiny] [--size N] [--rounds N]\n", program);
+    std::fprintf(stderr, "usage: %s [--tiny] [--size N] [--rounds N] [--only NAME]\n", program);
     std::exit(2);
   }
   static std::size_t number(const char* program, const char* text) {
@@ -81,6 +87,7 @@ class Options {
   std::size_t size_;
   std::size_t rounds_ = 5;
   bool tiny_ = false;
+  std::string only_;
 };
 
 /// Nanoseconds.
@@ -145,6 +152,7 @@ class Contest {
 
   /// `baseline`: the name of one that was added before.
   void add(std::string name, Run run, std::string baseline = {}) {
+    if (!options_.wants(name)) return;
     competitors_.push_back({std::move(name), std::move(baseline), run, Outcome::right, {}});
   }
 
@@ -229,16 +237,25 @@ class Contest {
     std::printf(" %9.1f %20s", spread.median, range);
   }
 
+  // What stands in place of figures; nullptr where there are some.
+  static const char* excuse_of(const Competitor& competitor) {
+    if (competitor.run == not_built) return "missing: the build did not find it";
+    switch (competitor.outcome) {
+      case Outcome::wrong: return "WRONG RESULT";
+      case Outcome::unavailable: return "not available on this system";
+      case Outcome::right: break;
+    }
+    return nullptr;
+  }
+
   void print(const Competitor& competitor) const {
-    std::printf("  %-18s", competitor.name.c_str());
-    if (competitor.run == not_built)
-      return (void)std::printf(" missing: the build did not find it\n");
-    if (competitor.outcome == Outcome::wrong) return (void)std::printf(" WRONG RESULT\n");
-    if (competitor.outcome == Outcome::unavailable) {
-      return (void)std::printf(" not available on this system\n");
+    if (const char* excuse = excuse_of(competitor)) {
+      std::printf("  %-18s %s\n", competitor.name.c_str(), excuse);
+      return;
     }
     const Spread wall = spread(competitor.rounds, &Times::wall);
     const Spread cpu = spread(competitor.rounds, &Times::cpu);
+    std::printf("  %-18s", competitor.name.c_str());
     print(wall);
     print(cpu);
     if (const Competitor* baseline = baseline_of(competitor)) {

@@ -4,14 +4,15 @@
 // and an operation is one round trip: two sends and two receives, each checked.
 // Connecting is not measured. Buffers are larger than the message, so that who
 // knows about short receives can use it.
-#include <netinet/in.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "bench.hpp"
 #include "fd.hpp"
@@ -214,10 +215,10 @@ struct WevEnd {
   }
 
   static wev::Action on_received(void* self, wev::Loop& loop, wev::Completion&, wev::Result size) {
-    auto& [game, end, receiving, sending] = *static_cast<WevEnd*>(self);
-    if (game.over()) return wev::Action::disarm;  // drained
-    if (game.take(end, size.value_or(0))) static_cast<WevEnd*>(self)->send(loop);
-    if (!game.over()) return wev::Action::rearm;
+    auto& at = *static_cast<WevEnd*>(self);
+    if (at.game.over()) return wev::Action::disarm;  // drained
+    if (at.game.take(at.end, size.value_or(0))) at.send(loop);
+    if (!at.game.over()) return wev::Action::rearm;
     loop.stop();
     return wev::Action::disarm;
   }

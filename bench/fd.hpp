@@ -13,7 +13,8 @@ namespace bench {
 
 class Fd {
  public:
-  explicit Fd(int fd = -1) noexcept : fd_(fd) {}
+  Fd() = default;
+  explicit Fd(int fd) noexcept : fd_(fd) {}
   Fd(Fd&& other) noexcept : fd_(other.release()) {}
   Fd& operator=(Fd&& other) noexcept {
     std::swap(fd_, other.fd_);
@@ -29,7 +30,7 @@ class Fd {
   int release() noexcept { return std::exchange(fd_, -1); }
 
  private:
-  int fd_;
+  int fd_ = -1;
 };
 
 /// Both are invalid if it could not be made.

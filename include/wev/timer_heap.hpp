@@ -44,6 +44,7 @@ class TimerHeap {
     }
   };
 
+  static void prefetch(const Entry* entries, std::size_t count) noexcept;
   void place(std::size_t i, const Entry& entry) noexcept;
   void sift(std::size_t hole, const Entry& entry) noexcept;
   void sift_up(std::size_t hole, const Entry& entry) noexcept;
