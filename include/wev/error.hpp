@@ -17,9 +17,10 @@
 namespace wev {
 
 enum class Domain : std::uint8_t {
-  system,  ///< the code is a std::errc
-  native,  ///< the code is the operating system's or WASI host's own number
-  wev,     ///< the code is an Errc
+  system,    ///< the code is a std::errc
+  native,    ///< the code is the operating system's or WASI host's own number
+  wev,       ///< the code is an Errc
+  resolver,  ///< the code is a ResolveErrc
 };
 
 /// What the loop itself has to say.
@@ -31,12 +32,27 @@ enum class Errc : std::uint16_t {
   deadlock,                ///< nothing in flight can ever end, see Loop::run
 };
 
+/// Why a Resolver has no address for a name.
+enum class ResolveErrc : std::uint16_t {
+  no_such_name = 1,  ///< there is no such name, or none below it
+  no_address,        ///< the name is there, with neither an IPv4 nor an IPv6 address
+  server_failure,    ///< the servers were asked and could not find out
+  refused,           ///< the servers will not answer this question, or us
+  timed_out,         ///< no server answered in time, however often it was asked
+  unreachable,       ///< no server could be asked
+  malformed_name,    ///< it is no name: too long, or an empty or too long part of it
+  malformed_answer,  ///< what came back is no answer
+  other,             ///< what c-ares says otherwise
+};
+
 class Error {
  public:
   constexpr Error(std::errc code) noexcept  // NOLINT(google-explicit-constructor)
       : code_(static_cast<std::uint16_t>(code)), domain_(Domain::system) {}
   constexpr Error(Errc code) noexcept  // NOLINT(google-explicit-constructor)
       : code_(static_cast<std::uint16_t>(code)), domain_(Domain::wev) {}
+  constexpr Error(ResolveErrc code) noexcept  // NOLINT(google-explicit-constructor)
+      : code_(static_cast<std::uint16_t>(code)), domain_(Domain::resolver) {}
   static constexpr Error native(std::uint16_t code) noexcept { return Error(code, Domain::native); }
 
   [[nodiscard]] constexpr Domain domain() const noexcept { return domain_; }
@@ -46,6 +62,9 @@ class Error {
   /// the kernel's own (std::errc::timed_out).
   friend constexpr bool operator==(Error, Error) noexcept = default;
   friend constexpr bool operator==(Error error, Errc code) noexcept { return error == Error(code); }
+  friend constexpr bool operator==(Error error, ResolveErrc code) noexcept {
+    return error == Error(code);
+  }
 
   /// Equal in meaning: both of those two are std::errc::timed_out.
   friend constexpr bool operator==(Error error, std::errc code) noexcept {
@@ -57,9 +76,17 @@ class Error {
     switch (domain_) {
       case Domain::system: return static_cast<std::errc>(code_);
       case Domain::native: return std::errc{};
-      case Domain::wev: break;
+      case Domain::wev: return meaning(static_cast<Errc>(code_));
+      case Domain::resolver: return meaning(static_cast<ResolveErrc>(code_));
     }
-    switch (static_cast<Errc>(code_)) {
+    return std::errc{};
+  }
+
+ private:
+  constexpr Error(std::uint16_t code, Domain domain) noexcept : code_(code), domain_(domain) {}
+
+  static constexpr std::errc meaning(Errc code) noexcept {
+    switch (code) {
       case Errc::operation_canceled: return std::errc::operation_canceled;
       case Errc::timed_out: return std::errc::timed_out;
       case Errc::too_late: return std::errc::operation_not_permitted;
@@ -68,9 +95,20 @@ class Error {
     }
     return std::errc{};
   }
-
- private:
-  constexpr Error(std::uint16_t code, Domain domain) noexcept : code_(code), domain_(domain) {}
+  static constexpr std::errc meaning(ResolveErrc code) noexcept {
+    switch (code) {
+      case ResolveErrc::no_such_name:
+      case ResolveErrc::no_address: return std::errc::address_not_available;
+      case ResolveErrc::server_failure:
+      case ResolveErrc::other: return std::errc::io_error;
+      case ResolveErrc::refused: return std::errc::permission_denied;
+      case ResolveErrc::timed_out: return std::errc::timed_out;
+      case ResolveErrc::unreachable: return std::errc::host_unreachable;
+      case ResolveErrc::malformed_name: return std::errc::invalid_argument;
+      case ResolveErrc::malformed_answer: return std::errc::bad_message;
+    }
+    return std::errc{};
+  }
 
   std::uint16_t code_;
   Domain domain_;

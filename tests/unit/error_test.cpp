@@ -16,6 +16,10 @@ namespace {
 
 constexpr std::array all_errcs = {Errc::operation_canceled, Errc::timed_out, Errc::too_late,
                                   Errc::nested_run, Errc::deadlock};
+constexpr std::array all_resolve_errcs = {
+    ResolveErrc::no_such_name,   ResolveErrc::no_address,       ResolveErrc::server_failure,
+    ResolveErrc::refused,        ResolveErrc::timed_out,        ResolveErrc::unreachable,
+    ResolveErrc::malformed_name, ResolveErrc::malformed_answer, ResolveErrc::other};
 
 }  // namespace
 
@@ -138,6 +142,32 @@ TEST(ErrorCode, EveryErrcSaysSomethingOfItsOwn) {
   const std::string unknown = wev_category().message(999);
   EXPECT_FALSE(unknown.empty());
   EXPECT_FALSE(messages.contains(unknown));
+}
+
+TEST(ErrorCode, OfAResolverHasItsOwnCategoryMessagesAndMeanings) {
+  EXPECT_STREQ(resolver_category().name(), "wev.resolver");
+  std::set<std::string> messages{"", resolver_category().message(999)};
+  for (const ResolveErrc errc : all_resolve_errcs) {
+    const Error error = errc;
+    EXPECT_EQ(error.domain(), Domain::resolver);
+    EXPECT_TRUE(error == errc);
+    EXPECT_NE(error.meaning(), std::errc{});
+    const std::error_code code = make_error_code(error);
+    EXPECT_EQ(code.category(), resolver_category());
+    EXPECT_TRUE(code == error.meaning());
+    EXPECT_TRUE(messages.insert(code.message()).second) << code.message();
+  }
+  EXPECT_EQ(Error(static_cast<ResolveErrc>(999)).meaning(), std::errc{});
+}
+
+TEST(Error, ThreeKindsOfTimeoutAreToldApartAndMeanTheSame) {
+  const Error loops = Errc::timed_out;
+  const Error resolvers = ResolveErrc::timed_out;
+  EXPECT_NE(loops, resolvers);
+  EXPECT_FALSE(loops == ResolveErrc::timed_out);
+  EXPECT_FALSE(resolvers == Errc::timed_out);
+  EXPECT_TRUE(loops == std::errc::timed_out);
+  EXPECT_TRUE(resolvers == std::errc::timed_out);
 }
 
 }  // namespace wev::test

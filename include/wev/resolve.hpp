@@ -1,0 +1,167 @@
+// resolve.hpp: names to addresses, without a thread.
+//
+//   wev::Resolver resolver(loop);
+//   wev::ResolveRequest request;
+//   if (auto opened = resolver.open(); !opened) ...
+//   resolver.resolve(request, "example.org", 443, [this](auto addresses) {
+//     if (!addresses) return failed(addresses.error());
+//     connect((*addresses)[0]);
+//   });
+//
+// The DNS is spoken by c-ares; the loop waits for its sockets and, with one
+// timer, for its timeouts. It is a library of its own, wev::resolve, so that
+// programs which need no names are not linked with c-ares.
+//
+// What      Numeric addresses ("192.0.2.1", "::1") are read, without asking
+//           anybody; then comes the hosts file; then the servers, for IPv4 and
+//           IPv6 both at once. Addresses stand in the order in which they are best
+//           tried (RFC 6724, as c-ares sorts them).
+// Flow      Names that are asked for at the same time are at most
+//           ResolverOptions::at_once; the others wait for their turn in order.
+//           More would be lost in the servers' sockets.
+// Thread    The loop's. None is started.
+// Blocking  open() reads /etc/resolv.conf. With the hosts file in use every name
+//           that is not numeric reads that, on the loop's thread: microseconds
+//           where it is short, and a reason to turn it off where it is not.
+// Memory    A request is the caller's and keeps its callback. The name, the
+//           addresses and what c-ares needs come from malloc; without memory the
+//           callback gets std::errc::not_enough_memory.
+// Lifetime  The loop outlives the resolver, by a run() or drain() if it was ever
+//           open, since its sockets are closed through the loop. Destroying the
+//           resolver ends its requests with Errc::operation_canceled; their
+//           callbacks are called by the loop, so the requests stay alive until
+//           then. Callbacks may destroy it. Draining the loop ends them likewise,
+//           and the resolver can be used again afterwards.
+// Errors    ResolveErrc, for one name each: what befalls one is nothing to the
+//           others. Errc::operation_canceled. std::errc::not_enough_memory. What
+//           the loop says when it cannot wait for a socket; that ends all.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "wev/address.hpp"
+#include "wev/request.hpp"
+
+namespace wev {
+
+/// What a name stands for, at least one address, each with the port that was
+/// given. Valid until the callback returns.
+using Addresses = std::span<const Address>;
+
+struct ResolverOptions {
+  /// Whom to ask, IPv4 or IPv6; port 0 is 53. Empty: `server_list`.
+  std::span<const Address> servers{};
+  /// The same as text, with commas: "192.0.2.53,127.0.0.1:5353,[::1]:53". Empty:
+  /// those of /etc/resolv.conf.
+  std::string_view server_list{};
+  /// How long the first try of each server may take, in whole milliseconds, at
+  /// least one; each round of tries doubles it.
+  std::chrono::milliseconds timeout{2000};
+  /// How often each server is asked, at least once.
+  int tries = 3;
+  /// Whether names of the hosts file are known, and "localhost".
+  bool hosts_file = true;
+  /// Whether names are also looked for below the domains of /etc/resolv.conf.
+  bool search = true;
+  /// How many names are asked for at the same time, at least one.
+  std::size_t at_once = 64;
+};
+
+/// The caller's memory for one name. Lent from resolve() until the callback
+/// begins; then it is free again, for the next name or to be destroyed.
+/// REQUIRES: it stays alive and in place while active().
+class ResolveRequest {
+ public:
+  static constexpr std::size_t callable_size = Request::callable_size;
+
+  ResolveRequest() = default;
+  ~ResolveRequest() { WEV_ASSERT(!active(), "~ResolveRequest: it is still active"); }
+  ResolveRequest(const ResolveRequest&) = delete;
+  ResolveRequest& operator=(const ResolveRequest&) = delete;
+
+  [[nodiscard]] bool active() const noexcept { return loop_ != nullptr; }
+
+  /// Ends it early: the callback gets operation_canceled, or the real result
+  /// where that came first. Harmless when it is not active. Calls nobody back.
+  void cancel() noexcept;
+
+ private:
+  friend class Resolver;
+  struct Query;
+
+  template <class F>
+  void keep(Loop& loop, F callback) {
+    static_assert(sizeof(F) <= callable_size && alignof(F) <= alignof(void*),
+                  "ResolveRequest: the callback is too large, let it capture a pointer");
+    static_assert(std::is_trivially_copyable_v<F>,
+                  "ResolveRequest: the callback must be trivially copyable");
+    WEV_ASSERT(!active(), "ResolveRequest: it is already active");
+    loop_ = &loop;
+    new (static_cast<void*>(callable_)) F(std::move(callback));
+    call_ = [](std::byte* callable, Expected<Addresses> result) {
+      // A copy: the callback may use the request for the next name.
+      F copy(*std::launder(reinterpret_cast<F*>(callable)));
+      copy(result);
+    };
+  }
+  void deliver_later() noexcept;
+  void fail(Error error) noexcept;
+  static Action on_delivery(void* self, Loop&, Completion&, Result);
+
+  Completion completion_;   // lent once the result is there
+  Loop* loop_ = nullptr;    // nullptr: not active
+  Query* query_ = nullptr;  // its name, then its addresses; nullptr: it failed
+  Error error_ = Errc::operation_canceled;
+  void (*call_)(std::byte* callable, Expected<Addresses> result) = nullptr;
+  alignas(void*) std::byte callable_[callable_size];
+};
+
+class Resolver {
+ public:
+  /// A name with all its dots; the last one may be missing.
+  static constexpr std::size_t longest_name = 254;
+  /// Of ResolverOptions::server_list.
+  static constexpr std::size_t longest_server_list = 1023;
+  static constexpr std::size_t most_servers = 16;
+
+  explicit Resolver(Loop& loop) noexcept : loop_(loop) {}
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  /// invalid_argument: `servers` is more than most_servers or holds a Unix
+  /// socket's path, or `server_list` is none or too long. REQUIRES: !is_open().
+  Expected<void> open(const ResolverOptions& options = {}) noexcept;
+  [[nodiscard]] bool is_open() const noexcept { return channel_ != nullptr; }
+
+  /// Finds the addresses of `name`, which is copied, and calls
+  /// `callback(Expected<Addresses>)`, never from inside this. The callback is any
+  /// callable of at most ResolveRequest::callable_size bytes that can be copied
+  /// byte for byte. A name that ends with a dot is not searched for below other
+  /// domains. REQUIRES: is_open(), and `request` is not active.
+  template <class F>
+  void resolve(ResolveRequest& request, std::string_view name, std::uint16_t port, F callback) {
+    request.keep(loop_, std::move(callback));
+    start(request, name, port);
+  }
+
+  [[nodiscard]] Loop& loop() const noexcept { return loop_; }
+
+ private:
+  friend class ResolveRequest;
+  class Channel;
+
+  void start(ResolveRequest& request, std::string_view name, std::uint16_t port) noexcept;
+
+  Loop& loop_;
+  Channel* channel_ = nullptr;  // c-ares, its sockets and the timer
+};
+
+}  // namespace wev
