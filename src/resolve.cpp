@@ -510,9 +510,9 @@ Action ResolveRequest::on_delivery(void* self, Loop&, Completion&, Result) {
   const std::unique_ptr<Query> query(std::exchange(request.query_, nullptr));
   request.loop_ = nullptr;
   if (query == nullptr) {
-    request.call_(request.callable_, std::unexpected(request.error_));
+    request.callback_(std::unexpected(request.error_));
   } else {
-    request.call_(request.callable_, Addresses(query->addresses.data(), query->addresses.size()));
+    request.callback_(Addresses(query->addresses.data(), query->addresses.size()));
   }
   return Action::disarm;
 }

@@ -40,10 +40,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <span>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include "wev/address.hpp"
@@ -79,8 +77,6 @@ struct ResolverOptions {
 /// REQUIRES: it stays alive and in place while active().
 class ResolveRequest {
  public:
-  static constexpr std::size_t callable_size = Request::callable_size;
-
   ResolveRequest() = default;
   ~ResolveRequest() { WEV_ASSERT(!active(), "~ResolveRequest: it is still active"); }
   ResolveRequest(const ResolveRequest&) = delete;
@@ -98,18 +94,9 @@ class ResolveRequest {
 
   template <class F>
   void keep(Loop& loop, F callback) {
-    static_assert(sizeof(F) <= callable_size && alignof(F) <= alignof(void*),
-                  "ResolveRequest: the callback is too large, let it capture a pointer");
-    static_assert(std::is_trivially_copyable_v<F>,
-                  "ResolveRequest: the callback must be trivially copyable");
     WEV_ASSERT(!active(), "ResolveRequest: it is already active");
     loop_ = &loop;
-    new (static_cast<void*>(callable_)) F(std::move(callback));
-    call_ = [](std::byte* callable, Expected<Addresses> result) {
-      // A copy: the callback may use the request for the next name.
-      F copy(*std::launder(reinterpret_cast<F*>(callable)));
-      copy(result);
-    };
+    callback_.set(std::move(callback));
   }
   void deliver_later() noexcept;
   void fail(Error error) noexcept;
@@ -119,8 +106,7 @@ class ResolveRequest {
   Loop* loop_ = nullptr;    // nullptr: not active
   Query* query_ = nullptr;  // its name, then its addresses; nullptr: it failed
   Error error_ = Errc::operation_canceled;
-  void (*call_)(std::byte* callable, Expected<Addresses> result) = nullptr;
-  alignas(void*) std::byte callable_[callable_size];
+  InlineFunction<Expected<Addresses>> callback_;
 };
 
 class Resolver {
@@ -142,9 +128,8 @@ class Resolver {
   [[nodiscard]] bool is_open() const noexcept { return channel_ != nullptr; }
 
   /// Finds the addresses of `name`, which is copied, and calls
-  /// `callback(Expected<Addresses>)`, never from inside this. The callback is any
-  /// callable of at most ResolveRequest::callable_size bytes that can be copied
-  /// byte for byte. A name that ends with a dot is not searched for below other
+  /// `callback(Expected<Addresses>)`, an InlineCallable, never from inside this. A
+  /// name that ends with a dot is not searched for below other
   /// domains. REQUIRES: is_open(), and `request` is not active.
   template <class F>
   void resolve(ResolveRequest& request, std::string_view name, std::uint16_t port, F callback) {
