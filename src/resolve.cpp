@@ -300,8 +300,14 @@ Expected<void> Resolver::Channel::open(const ResolverOptions& options) {
   settings.sock_state_cb = on_socket_state;
   settings.sock_state_cb_data = this;
   // No domains: some versions do not look at ARES_FLAG_NOSEARCH here.
-  const int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-                    ARES_OPT_SOCK_STATE_CB | (options.search ? 0 : ARES_OPT_DOMAINS);
+  int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+              ARES_OPT_SOCK_STATE_CB | (options.search ? 0 : ARES_OPT_DOMAINS);
+#ifdef ARES_OPT_UDP_MAX_QUERIES
+  // A socket for each question: c-ares 1.34 counts a malformed answer as a failed
+  // try of all questions on its socket.
+  settings.udp_max_queries = 1;
+  given |= ARES_OPT_UDP_MAX_QUERIES;
+#endif
   if (const int status = ares_init_options(&channel_, &settings, given); status != ARES_SUCCESS) {
     channel_ = nullptr;
     return std::unexpected(to_error(status, no_rcode));
@@ -537,7 +543,8 @@ Expected<void> Resolver::open(const ResolverOptions& options) noexcept {
 
 void Resolver::start(ResolveRequest& request, std::string_view name, std::uint16_t port) noexcept {
   WEV_ASSERT(is_open(), "Resolver::resolve: it is not open");
-  if (name.empty() || name.size() > longest_name || name.contains('\0')) {
+  const std::size_t most = name.ends_with('.') ? longest_name : longest_name - 1;
+  if (name.empty() || name.size() > most || name.contains('\0')) {
     return request.fail(ResolveErrc::malformed_name);
   }
   auto* query = new (std::nothrow) ResolveRequest::Query;

@@ -247,16 +247,24 @@ TEST_P(Resolve, EachFailureHasItsErrorAndDisturbsNoOther) {
   const Lookup& good = lookup("h1.test");
   const Lookup& broken = lookup("broken.test");
   const Lookup& refused = lookup("refused.test");
-  const Lookup& garbled = lookup("garbled.test");
   const Lookup& last = lookup("h2.test");
   run();
   EXPECT_TRUE(missing.failed(ResolveErrc::no_such_name)) << missing.error.code();
   EXPECT_TRUE(empty.failed(ResolveErrc::no_address)) << empty.error.code();
   EXPECT_TRUE(broken.failed(ResolveErrc::server_failure)) << broken.error.code();
   EXPECT_TRUE(refused.failed(ResolveErrc::refused)) << refused.error.code();
-  EXPECT_TRUE(garbled.failed(ResolveErrc::malformed_answer)) << garbled.error.code();
   EXPECT_TRUE(good.found({ipv4_of(1, 80), ipv6_of(1, 80)}));
   EXPECT_TRUE(last.found({ipv4_of(2, 80), ipv6_of(2, 80)}));
+}
+
+// Later versions of c-ares give up the socket it came from, and ask again for all.
+TEST_P(Resolve, AnAnswerThatEndsInTheMiddleIsMalformed) {
+  open();
+  const Lookup& garbled = lookup("garbled.test");
+  const Lookup& good = lookup("h1.test");
+  run();
+  EXPECT_TRUE(garbled.failed(ResolveErrc::malformed_answer)) << garbled.error.code();
+  EXPECT_TRUE(good.found({ipv4_of(1, 80), ipv6_of(1, 80)}));
 }
 
 TEST_P(Resolve, AServerThatSaysNothingTimesOut) {
