@@ -141,6 +141,8 @@ bool World::ready(const Operation& operation) const noexcept {
       if (open->kind != Kind::listener) return true;
       break;
     case OperationKind::poll: break;
+    case OperationKind::wait_process:
+    case OperationKind::wait_signal: return true;  // the world has none
     default:
       if (open->kind == Kind::listener) return true;
   }
@@ -167,6 +169,8 @@ Result World::perform(const Operation& operation) {
     case OperationKind::run_blocking: return operation.type->perform(operation);
     case OperationKind::open: return open_file(operation);
     case OperationKind::socket: return socket(operation.io.flags);
+    case OperationKind::spawn:
+    case OperationKind::watch_signal: return std::unexpected(std::errc::operation_not_supported);
     default: break;
   }
   const auto& io = operation.io;
@@ -220,7 +224,7 @@ Result World::perform(const Operation& operation) {
       hang_up(*open);
       table_[static_cast<std::size_t>(io.fd - first_fd_)].reset();
       return 0;
-    default: return std::unexpected(std::errc::not_supported);
+    default: return std::unexpected(std::errc::operation_not_supported);
   }
   return std::unexpected(std::errc::resource_unavailable_try_again);
 }
