@@ -302,12 +302,10 @@ void Loop::start(Completion& completion) {
     case OperationKind::timer: return;
     case OperationKind::noop: return end(completion, 0);
     case OperationKind::async_wait: return start_async_wait(completion);
-    case OperationKind::run_blocking:
-    case OperationKind::open:
-    case OperationKind::socket:
-    case OperationKind::pipe: return start_loose(completion);
-    default: return start_on_descriptor(completion);
+    default: break;
   }
+  if (completion.operation_.on_descriptor()) return start_on_descriptor(completion);
+  start_loose(completion);
 }
 
 void Loop::start_async_wait(Completion& completion) {

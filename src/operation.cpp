@@ -70,6 +70,13 @@ WEV_OPERATION(remote_address_type, remote_address, unordered, on_socket, sys::re
 WEV_OPERATION(set_option_type, set_option, unordered, on_socket, sys::set_option);
 WEV_OPERATION(size_type, size, unordered, blocks, sys::size);
 WEV_OPERATION(fsync_type, fsync, out, blocks, sys::fsync);
+WEV_OPERATION(spawn_type, spawn, unordered, at_once, sys::spawn);
+WEV_OPERATION(wait_process_type, wait_process, in, waits, sys::wait_process);
+WEV_OPERATION(kill_process_type, kill_process, unordered, at_once, sys::kill_process);
+WEV_OPERATION(release_process_type, release_process, unordered, at_once, sys::release_process);
+WEV_OPERATION(watch_signal_type, watch_signal, unordered, at_once, sys::watch_signal);
+WEV_OPERATION(wait_signal_type, wait_signal, in, waits, sys::wait_signal);
+WEV_OPERATION(unwatch_signal_type, unwatch_signal, unordered, at_once, sys::unwatch_signal);
 const OperationType close_type{Kind::close, unordered, at_once, sys::close, nullptr};
 
 #undef WEV_OPERATION

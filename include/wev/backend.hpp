@@ -3,7 +3,7 @@
 // A backend starts an operation, ends it early, sleeps, and is woken. Timers,
 // queues, cancellation, notifications and dispatch are the loop's, once for all
 // platforms. At most one ordered operation for each descriptor and direction is
-// with a backend at a time; open, socket and run_blocking are on none.
+// with a backend at a time; kinds before `poll` are on none.
 //
 // Thread     All calls are made on the thread that runs the loop, but wake().
 // Lifetime   Outlives its loop. A completion is the backend's from a start()

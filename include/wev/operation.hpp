@@ -9,11 +9,11 @@
 // A program refers only to the descriptions of the operations it makes, so the
 // linker leaves out the others and the host calls behind them.
 //
-// Ordering   Operations in one direction (in: read, recv, accept, poll readable;
-//            out: write, send, connect, shutdown, fsync, poll writable) on one
-//            descriptor are carried out one after the other, in the order of
-//            their add(). pread, pwrite, close and what never waits (bind,
-//            listen, size, ...) stand outside of that.
+// Ordering   Operations in one direction (in: read, recv, accept, poll readable,
+//            wait_process, wait_signal; out: write, send, connect, shutdown, fsync, poll writable)
+//            on one descriptor are carried out one after the other, in the order of their add().
+//            pread, pwrite, close and what never waits (bind, listen, size, ...) stand outside of
+//            that.
 // Cancel     Any operation. What has begun and cannot be interrupted ends with
 //            its real result: pread, pwrite, fsync, size, open, run_blocking,
 //            shutdown, close, operations on regular files, and writes on WASI
@@ -37,6 +37,7 @@ class Async;
 class Completion;
 struct Message;
 struct Operation;
+struct Spawn;
 
 enum class OperationKind : std::uint8_t {
   noop,
@@ -47,6 +48,8 @@ enum class OperationKind : std::uint8_t {
   open,
   socket,
   pipe,
+  spawn,
+  watch_signal,
   poll,  // from here on they are on a descriptor
   read,
   readv,
@@ -69,6 +72,11 @@ enum class OperationKind : std::uint8_t {
   set_option,
   size,
   fsync,
+  wait_process,
+  kill_process,
+  release_process,
+  wait_signal,
+  unwatch_signal,
   close,
 };
 
@@ -191,6 +199,7 @@ struct Operation {
       std::uint64_t offset;
       Address* address;
       Message* message;
+      Spawn* spawn;
     };
   };
   struct Blocking {
@@ -256,6 +265,13 @@ extern const OperationType remote_address_type;
 extern const OperationType set_option_type;
 extern const OperationType size_type;
 extern const OperationType fsync_type;
+extern const OperationType spawn_type;
+extern const OperationType wait_process_type;
+extern const OperationType kill_process_type;
+extern const OperationType release_process_type;
+extern const OperationType watch_signal_type;
+extern const OperationType wait_signal_type;
+extern const OperationType unwatch_signal_type;
 extern const OperationType close_type;
 
 namespace internal {
@@ -453,6 +469,41 @@ inline Operation open(int directory, const char* path, std::uint32_t flags,
 inline Operation size(int fd) noexcept { return internal::io(size_type, fd); }
 /// Ends with 0 when what was written before is on stable storage.
 inline Operation fsync(int fd) noexcept { return internal::io(fsync_type, fd); }
+
+// Processes and signals ----------------------------------------------------------------
+// For class Process and class Signal. WASI 0.1 has neither: operation_not_supported.
+
+/// Ends with a descriptor that stands for the new process; `spawn` also says what
+/// else came of it.
+inline Operation spawn(Spawn& spawn) noexcept {
+  Operation operation = internal::io(spawn_type, -1);
+  operation.io.spawn = &spawn;
+  return operation;
+}
+/// Set in the result of wait_process if a signal ended the process.
+inline constexpr std::size_t ended_by_signal = 256;
+/// Ends when the process has: with its exit code, or the signal that ended it and
+/// the bit ended_by_signal. The process can be waited for again.
+inline Operation wait_process(int fd) noexcept { return internal::io(wait_process_type, fd); }
+/// Ends with 0. Of a process that has ended it does nothing.
+inline Operation kill_process(int fd, int signal) noexcept {
+  return internal::io(kill_process_type, fd, {}, 0, static_cast<std::uint32_t>(signal));
+}
+/// Ends with 0: nobody will wait for the process any more, its descriptor is about
+/// to be closed. Once for each spawn.
+inline Operation release_process(int fd, int pid) noexcept {
+  return internal::io(release_process_type, fd, {}, 0, static_cast<std::uint32_t>(pid));
+}
+
+/// Ends with a descriptor that counts how often `signal` came, from now on.
+/// invalid_argument: it is none, or none that can be watched.
+inline Operation watch_signal(int signal) noexcept {
+  return internal::io(watch_signal_type, -1, {}, 0, static_cast<std::uint32_t>(signal));
+}
+/// Ends with how often the signal came since the last one, once that is not 0.
+inline Operation wait_signal(int fd) noexcept { return internal::io(wait_signal_type, fd); }
+/// Ends with 0: the count stands still. REQUIRED before `fd` is closed.
+inline Operation unwatch_signal(int fd) noexcept { return internal::io(unwatch_signal_type, fd); }
 
 /// Ends what is in flight on `fd` with operation_canceled, then closes it, then
 /// ends with 0. Later operations on `fd` fail with bad_file_descriptor until

@@ -39,6 +39,13 @@ struct NativeMessage {
 };
 static_assert(sizeof(NativeMessage) <= sizeof(Message::header));
 
+// What the kernel only tells the readiness of: it is carried out by a call of its
+// own when that has come.
+bool is_only_polled(const Operation& operation) noexcept {
+  return operation.kind() == OperationKind::wait_process ||
+         operation.kind() == OperationKind::wait_signal;
+}
+
 NativeMessage& native_message(const Operation& operation) noexcept {
   return *reinterpret_cast<NativeMessage*>(operation.io.message->header.data());
 }
@@ -174,7 +181,8 @@ bool IoUring::obtain(Completion& completion) noexcept {
   }
   const std::uint32_t index = spare_.back();
   spare_.pop_back();
-  slots_[index] = {&completion, slots_[index].generation, false, false, false};
+  slots_[index] = {&completion, slots_[index].generation, false, false,
+                   is_only_polled(completion.operation())};
   completion.backend_slot = index + 1;
   return true;
 }
@@ -399,14 +407,19 @@ void IoUring::take(const io_uring_cqe& cqe, CompletionQueue& done) noexcept {
   const Operation& operation = completion.operation();
   Result result = cqe.res >= 0 ? Result(static_cast<std::size_t>(cqe.res))
                                : Result(std::unexpected(sys::to_error(-cqe.res)));
+  const bool only_polled = is_only_polled(operation);
+  bool now_ready = slot.polling && result;
+  if (now_ready && only_polled && !slot.cancel_asked) {
+    result = operation.type->perform(operation);
+    now_ready = false;
+  }
   const bool blocked = operation.has(waits) && would_block(operation, result);
   const bool interrupted = !result && result.error() == std::errc::interrupted &&
                            operation.kind() != OperationKind::close;
-  const bool now_ready = slot.polling && result;
   if (blocked || interrupted || now_ready) {
     if (!slot.cancel_asked) {
       // Where the kernel would not wait itself, it is asked for readiness first.
-      slot.polling = blocked;
+      slot.polling = blocked || only_polled;
       slot.submitted = false;
       (void)pending_.push_back(index);  // reserved by obtain()
       return;

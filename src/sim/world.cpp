@@ -141,6 +141,8 @@ bool World::ready(const Operation& operation) const noexcept {
       if (open->kind != Kind::listener) return true;
       break;
     case OperationKind::poll: break;
+    case OperationKind::wait_process:
+    case OperationKind::wait_signal: return true;  // the world has none
     default:
       if (open->kind == Kind::listener) return true;
   }
@@ -174,6 +176,8 @@ Result World::perform(const Operation& operation) {
       ends[1] = writer;
       return 0;
     }
+    case OperationKind::spawn:
+    case OperationKind::watch_signal: return std::unexpected(std::errc::operation_not_supported);
     default: break;
   }
   const auto& io = operation.io;
@@ -227,7 +231,7 @@ Result World::perform(const Operation& operation) {
       hang_up(*open);
       table_[static_cast<std::size_t>(io.fd - first_fd_)].reset();
       return 0;
-    default: return std::unexpected(std::errc::not_supported);
+    default: return std::unexpected(std::errc::operation_not_supported);
   }
   return std::unexpected(std::errc::resource_unavailable_try_again);
 }

@@ -1,7 +1,8 @@
 // system.hpp: what a system must define, in one place.
 //
-// One implementation is linked: wasi_system.cpp or linux_system.cpp. Together
-// with the ABI header beside it, it is the only reader of native error codes.
+// One implementation is linked: wasi_system.cpp, or linux_system.cpp and
+// linux_process.cpp. Together with the ABI header beside it, it is the only reader
+// of native error codes.
 #pragma once
 
 #include <cstddef>
@@ -37,6 +38,13 @@ Result shutdown(const Operation& operation) noexcept;
 Result size(const Operation& operation) noexcept;
 Result fsync(const Operation& operation) noexcept;
 Result close(const Operation& operation) noexcept;
+Result spawn(const Operation& operation) noexcept;
+Result wait_process(const Operation& operation) noexcept;
+Result kill_process(const Operation& operation) noexcept;
+Result release_process(const Operation& operation) noexcept;
+Result watch_signal(const Operation& operation) noexcept;
+Result wait_signal(const Operation& operation) noexcept;
+Result unwatch_signal(const Operation& operation) noexcept;
 
 /// For OperationType::examine.
 std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noexcept;

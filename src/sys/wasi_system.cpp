@@ -131,6 +131,13 @@ Result set_option(const Operation&) noexcept { return not_supported(); }
 Result connect(const Operation&) noexcept { return not_supported(); }
 Result recv_from(const Operation&) noexcept { return not_supported(); }
 Result send_to(const Operation&) noexcept { return not_supported(); }
+Result spawn(const Operation&) noexcept { return not_supported(); }
+Result wait_process(const Operation&) noexcept { return not_supported(); }
+Result kill_process(const Operation&) noexcept { return not_supported(); }
+Result release_process(const Operation&) noexcept { return not_supported(); }
+Result watch_signal(const Operation&) noexcept { return not_supported(); }
+Result wait_signal(const Operation&) noexcept { return not_supported(); }
+Result unwatch_signal(const Operation&) noexcept { return not_supported(); }
 
 Result recv(const Operation& operation) noexcept {
   const Iovec iovec{operation.io.data, operation.io.size};

@@ -27,4 +27,7 @@ class NativeRig : public Rig {
 
 class NativeContract : public Network {};
 
+/// All backends there are, with and without what newer kernels have.
+std::vector<RigMaker> native_rigs();
+
 }  // namespace wev::test

@@ -119,7 +119,9 @@ RigMaker maker(std::string name, const BackendOptions& options) {
   return {std::move(name), [options] { return std::make_unique<NativeRig>(options); }};
 }
 
-std::vector<RigMaker> rigs() {
+}  // namespace
+
+std::vector<RigMaker> native_rigs() {
   const auto ring = [](std::string name, unsigned entries, std::uint32_t without) {
     return maker(std::move(name), {.kind = BackendKind::io_uring,
                                    .linux_system = {.ring_entries = entries, .without = without}});
@@ -135,12 +137,14 @@ std::vector<RigMaker> rigs() {
                 {.kind = BackendKind::epoll, .linux_system = {.without = linux_fine_timeouts}})};
 }
 
+namespace {
+
 const auto named = [](const auto& info) { return info.param.name; };
 
-INSTANTIATE_TEST_SUITE_P(Native, Contract, testing::ValuesIn(rigs()), named);
-INSTANTIATE_TEST_SUITE_P(Native, ContractWithThreads, testing::ValuesIn(rigs()), named);
-INSTANTIATE_TEST_SUITE_P(Native, Network, testing::ValuesIn(rigs()), named);
-INSTANTIATE_TEST_SUITE_P(Native, NativeContract, testing::ValuesIn(rigs()), named);
+INSTANTIATE_TEST_SUITE_P(Native, Contract, testing::ValuesIn(native_rigs()), named);
+INSTANTIATE_TEST_SUITE_P(Native, ContractWithThreads, testing::ValuesIn(native_rigs()), named);
+INSTANTIATE_TEST_SUITE_P(Native, Network, testing::ValuesIn(native_rigs()), named);
+INSTANTIATE_TEST_SUITE_P(Native, NativeContract, testing::ValuesIn(native_rigs()), named);
 
 }  // namespace
 }  // namespace wev::test

@@ -8,7 +8,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Lowest first. A file includes its own layer and lower ones.
 LAYERS = [
-    {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack", "address", "features", "inline_callable"},
+    {"error", "error_code", "clock", "list", "array", "allocated", "notify_stack", "address", "features",
+     "inline_callable", "spawn"},
     {"assert", "operation", "completion", "sys/"},
     {"descriptor_table", "timer_heap", "backend", "backends", "readiness"},
     {"sim", "sim/", "thread_pool", "backend/"},

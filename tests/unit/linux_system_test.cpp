@@ -127,6 +127,13 @@ TEST(LinuxSystem, EveryTypeIsDescribedByWhatItDoes) {
       {op::accept_type, accept, Direction::in, true, true},
       {op::shutdown_type, shutdown, Direction::out, true, true},
       {op::fsync_type, fsync, Direction::out, true, true},
+      {op::spawn_type, OperationKind::spawn, Direction::unordered, true, true},
+      {op::wait_process_type, wait_process, Direction::in, true, true},
+      {op::kill_process_type, kill_process, Direction::unordered, true, true},
+      {op::release_process_type, release_process, Direction::unordered, true, true},
+      {op::watch_signal_type, watch_signal, Direction::unordered, true, true},
+      {op::wait_signal_type, wait_signal, Direction::in, true, true},
+      {op::unwatch_signal_type, unwatch_signal, Direction::unordered, true, true},
       {op::close_type, close, Direction::unordered, true, false},
   };
   for (const Row& row : rows) {
