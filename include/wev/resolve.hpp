@@ -55,10 +55,10 @@ using Addresses = std::span<const Address>;
 
 struct ResolverOptions {
   /// Whom to ask, IPv4 or IPv6; port 0 is 53. Empty: `server_list`.
-  std::span<const Address> servers{};
+  std::span<const Address> servers{};  // NOLINT(readability-redundant-member-init)
   /// The same as text, with commas: "192.0.2.53,127.0.0.1:5353,[::1]:53". Empty:
   /// those of /etc/resolv.conf.
-  std::string_view server_list{};
+  std::string_view server_list{};  // NOLINT(readability-redundant-member-init)
   /// How long the first try of each server may take, in whole milliseconds, at
   /// least one; each round of tries doubles it.
   std::chrono::milliseconds timeout{2000};
