@@ -6,7 +6,6 @@
 //                                            connections at once
 //
 // Exit codes: 0 all went well; 1 wrong usage; 2 the system or the network failed.
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -15,125 +14,100 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include "wev/address.hpp"
-#include "wev/loop.hpp"
+#include "wev/tcp.hpp"
+#include "wev/timer.hpp"
 
 namespace {
 
-using wev::Action;
+using namespace std::chrono_literals;
 using wev::Address;
-using wev::Completion;
+using wev::Expected;
 using wev::Loop;
-using wev::Result;
+using wev::Request;
+using wev::TcpListener;
+using wev::TcpStream;
 
 int fail(const char* what, wev::Error error) {
   std::fprintf(stderr, "echo: %s failed (error %d)\n", what, error.code());
   return 2;
 }
 
-// One side of a connection: receives into its buffer, and hands on what came.
-struct Connection {
-  explicit Connection(int its_fd) : fd(its_fd) {}
-
-  int fd;
-  Completion completion;
-  std::array<std::byte, 4096> buffer{};
-  std::span<const std::byte> left;  // to be sent
-};
-
 // The server -----------------------------------------------------------------------
 
-struct Peer : Connection {
-  using Connection::Connection;
+// Owns itself until its connection ends.
+class Peer {
+ public:
+  explicit Peer(TcpStream stream) : stream_(std::move(stream)) {}
 
-  static Action on_received(void* self, Loop& loop, Completion&, Result result) {
-    auto& peer = *static_cast<Peer*>(self);
-    if (!result || *result == 0) {
-      loop.add(peer.completion, wev::op::close(peer.fd), self, on_closed);
-      return Action::disarm;
-    }
-    peer.left = std::span(peer.buffer).first(*result);
-    loop.add(peer.completion, wev::op::send(peer.fd, peer.left), self, on_sent);
-    return Action::disarm;
+  void receive() {
+    stream_.read_some(request_, buffer_, [this](Expected<std::size_t> size) {
+      if (!size || *size == 0) return end();
+      send(*size);
+    });
   }
 
-  static Action on_sent(void* self, Loop& loop, Completion&, Result result) {
-    auto& peer = *static_cast<Peer*>(self);
-    if (!result) {
-      loop.add(peer.completion, wev::op::close(peer.fd), self, on_closed);
-      return Action::disarm;
-    }
-    peer.left = peer.left.subspan(*result);
-    if (peer.left.empty()) {
-      peer.receive(loop);
-    } else {
-      loop.add(peer.completion, wev::op::send(peer.fd, peer.left), self, on_sent);
-    }
-    return Action::disarm;
+ private:
+  void send(std::size_t size) {
+    stream_.write_all(request_, std::span(buffer_).first(size),
+                      [this, size](Expected<std::size_t> sent) {
+                        if (!sent || *sent < size) return end();
+                        receive();
+                      });
   }
 
-  void receive(Loop& loop) { loop.add(completion, wev::op::recv(fd, buffer), this, on_received); }
+  void end() { delete this; }
 
-  static Action on_closed(void* self, Loop&, Completion&, Result) {
-    delete static_cast<Peer*>(self);
-    return Action::disarm;
-  }
+  TcpStream stream_;
+  Request request_;
+  std::array<std::byte, 4096> buffer_{};
 };
 
-struct Server {
-  int listener = -1;
-  Completion accepting, retrying, stdin_ended;
-  std::array<int, 64> batch{};
-  std::array<std::byte, 256> ignored{};
-
-  static Action on_accepted(void* self, Loop& loop, Completion&, Result result) {
-    auto& server = *static_cast<Server*>(self);
-    if (!result) {
-      if (result.error() == wev::Errc::operation_canceled) return Action::disarm;
-      // Out of descriptors, perhaps: others will end.
-      loop.timer(server.retrying, std::chrono::milliseconds(50), self, on_retry);
-      return Action::disarm;
-    }
-    for (std::size_t i = 0; i < *result; ++i) (new Peer(server.batch[i]))->receive(loop);
-    return Action::rearm;
+class Server {
+ public:
+  Server(Loop& loop, TcpListener listener) : listener_(std::move(listener)), retry_(loop) {
+    accept();
+    watch_stdin();
   }
 
-  void accept(Loop& loop) {
-    loop.add(accepting, wev::op::accept_many(listener, batch), this, on_accepted);
+ private:
+  void accept() {
+    listener_.accept(accepting_, [this](Expected<TcpStream> stream) {
+      if (stream) {
+        (new Peer(std::move(*stream)))->receive();
+        accept();
+      } else if (stream.error() != wev::Errc::operation_canceled) {
+        // Out of descriptors, perhaps: others will end.
+        retry_.after(50ms, [this](std::size_t) { accept(); });
+      }
+    });
   }
 
-  static Action on_retry(void* self, Loop& loop, Completion&, Result result) {
-    if (result) static_cast<Server*>(self)->accept(loop);
-    return Action::disarm;
+  void watch_stdin() {
+    input_.read_some(watching_, ignored_, [this](Expected<std::size_t> size) {
+      if (size && *size > 0) return watch_stdin();
+      listener_.loop().stop();
+    });
   }
 
-  static Action on_stdin(void*, Loop& loop, Completion&, Result result) {
-    if (result && *result > 0) return Action::rearm;
-    loop.stop();
-    return Action::disarm;
-  }
+  TcpListener listener_;
+  wev::Timer retry_;
+  wev::Stream input_ = wev::Stream::standard_input(listener_.loop());
+  Request accepting_, watching_;
+  std::array<std::byte, 256> ignored_{};
 };
 
 int serve(std::uint16_t port) {
   Loop loop;
-  Server server;
-  const Result fd = loop.perform(wev::op::socket(wev::SocketFamily::ipv4, wev::SocketType::stream));
-  if (!fd) return fail("making a socket", fd.error());
-  server.listener = static_cast<int>(*fd);
-  Address address = Address::loopback(port);
-  const wev::Operation setup[] = {
-      wev::op::set_option(server.listener, wev::SocketOption::reuse_address, 1),
-      wev::op::bind(server.listener, address), wev::op::listen(server.listener),
-      wev::op::local_address(server.listener, address)};
-  for (const wev::Operation& operation : setup) {
-    if (const Result done = loop.perform(operation); !done) return fail("listening", done.error());
-  }
-  std::printf("%d\n", address.port());
+  auto listener = TcpListener::listen(loop, Address::loopback(port));
+  if (!listener) return fail("listening", listener.error());
+  const auto address = listener->local_address();
+  if (!address) return fail("listening", address.error());
+  std::printf("%d\n", address->port());
   std::fflush(stdout);
-  server.accept(loop);
-  loop.add(server.stdin_ended, wev::op::read(0, server.ignored), &server, Server::on_stdin);
+  Server server(loop, std::move(*listener));
   if (const auto ran = loop.run(); !ran) return fail("running", ran.error());
   if (const auto drained = loop.drain(); !drained) return fail("ending", drained.error());
   return 0;
@@ -141,82 +115,59 @@ int serve(std::uint16_t port) {
 
 // The load -------------------------------------------------------------------------
 
-constexpr std::size_t message_size = 64;
-
 struct Load {
   std::uint64_t round_trips;  // that each connection has to make
   std::uint64_t made = 0;
   int failed = 0;
 };
 
-struct Client : Connection {
-  Client(int its_fd, Load& its_load) : Connection(its_fd), load(its_load) {}
-
-  Load& load;
-  std::uint64_t made = 0;
-  std::size_t received = 0;
-  std::array<std::byte, message_size> message{};
-
-  Action give_up() {
-    ++load.failed;
-    return Action::disarm;
+class Client {
+ public:
+  Client(Loop& loop, const Address& address, Load& load) : load_(load) {
+    TcpStream::connect(request_, loop, address, [this](Expected<TcpStream> stream) {
+      if (!stream) return give_up();
+      stream_ = std::move(*stream);
+      send();
+    });
   }
 
-  void send(Loop& loop) { loop.add(completion, wev::op::send(fd, left), this, on_sent); }
+ private:
+  static constexpr std::size_t message_size = 64;
 
-  static Action on_connected(void* self, Loop& loop, Completion&, Result result) {
-    auto& client = *static_cast<Client*>(self);
-    if (!result) return client.give_up();
-    client.left = client.message;
-    client.send(loop);
-    return Action::disarm;
+  void send() {
+    stream_.write_all(request_, message_, [this](Expected<std::size_t> size) {
+      if (!size || *size < message_size) return give_up();
+      receive();
+    });
   }
 
-  static Action on_sent(void* self, Loop& loop, Completion&, Result result) {
-    auto& client = *static_cast<Client*>(self);
-    if (!result) return client.give_up();
-    client.left = client.left.subspan(*result);
-    if (client.left.empty()) {
-      loop.add(client.completion, wev::op::recv(client.fd, client.buffer), self, on_received);
-    } else {
-      client.send(loop);
-    }
-    return Action::disarm;
+  void receive() {
+    stream_.read_exactly(request_, message_, [this](Expected<std::size_t> size) {
+      if (!size || *size < message_size) return give_up();
+      ++load_.made;
+      if (++made_ < load_.round_trips) return send();
+      stream_ = TcpStream();  // closed
+    });
   }
 
-  static Action on_received(void* self, Loop& loop, Completion&, Result result) {
-    auto& client = *static_cast<Client*>(self);
-    if (!result || *result == 0) return client.give_up();
-    client.received += *result;
-    if (client.received < message_size) return Action::rearm;
-    client.received = 0;
-    ++client.load.made;
-    if (++client.made == client.load.round_trips) {
-      loop.add(client.completion, wev::op::close(client.fd), self, on_closed);
-      return Action::disarm;
-    }
-    client.left = client.message;
-    client.send(loop);
-    return Action::disarm;
-  }
+  void give_up() { ++load_.failed; }
 
-  static Action on_closed(void*, Loop&, Completion&, Result) { return Action::disarm; }
+  Load& load_;
+  TcpStream stream_;
+  Request request_;
+  std::uint64_t made_ = 0;
+  std::array<std::byte, message_size> message_{};
 };
 
 int load(std::uint16_t port, std::size_t connections, std::uint64_t round_trips) {
   Loop loop;
   Load load{round_trips};
   const Address address = Address::loopback(port);
+  const wev::Instant began = loop.backend().now();
   std::vector<std::unique_ptr<Client>> clients;
   for (std::size_t i = 0; i < connections; ++i) {
-    const Result fd =
-        loop.perform(wev::op::socket(wev::SocketFamily::ipv4, wev::SocketType::stream));
-    if (!fd) return fail("making a socket", fd.error());
-    Client& client = *clients.emplace_back(new Client(static_cast<int>(*fd), load));
-    loop.add(client.completion, wev::op::connect(client.fd, address), &client,
-             Client::on_connected);
+    clients.push_back(std::make_unique<Client>(loop, address, load));
   }
-  const wev::Instant began = loop.backend().now();
   if (const auto ran = loop.run(); !ran) return fail("running", ran.error());
   const std::chrono::duration<double> took = loop.backend().now() - began;
   std::printf("%llu round trips on %zu connections in %.3f s: %.0f a second\n",

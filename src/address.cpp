@@ -115,7 +115,7 @@ std::expected<Address, Address::ParseError> Address::parse(std::string_view text
     }
     std::memcpy(path.data(), rest.data(), rest.size());
     if (path[0] == '@') path[0] = '\0';
-    return *unix_path({path.data(), rest.size()});
+    return unix_path({path.data(), rest.size()}).value_or(Address());
   }
   std::uint16_t port = 0;
   const bool brackets = reader.take("[");

@@ -23,7 +23,8 @@ void Handle::reset() noexcept {
     (void)loop_->perform(op::close(fd));
     return;
   }
-  auto* closer = new Closer;
+  auto* closer = new (std::nothrow) Closer;
+  WEV_ASSERT(closer != nullptr, "~Handle: no memory to close what is in use; close() it before");
   loop_->add(closer->completion, op::close(fd), closer, Closer::on_closed);
 }
 

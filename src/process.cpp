@@ -82,9 +82,9 @@ Process::Process(Loop& loop, int fd, const Spawn& spawn) noexcept
 Process& Process::operator=(Process&& other) noexcept {
   if (this != &other) {
     let_go();
-    Handle::operator=(std::move(other));
     pid_ = other.pid_;
     pipes_ = std::move(other.pipes_);
+    Handle::operator=(std::move(other));
   }
   return *this;
 }

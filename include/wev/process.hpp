@@ -37,6 +37,8 @@
 
 namespace wev {
 
+// NOLINTBEGIN(readability-redundant-member-init): without, g++ warns of what a
+// designated initializer leaves out.
 /// Strings without a zero inside; they are copied, and may go when spawn() returns.
 struct ProcessOptions {
   /// Looked for in this program's PATH, unless there is a slash in it; a relative
@@ -51,6 +53,7 @@ struct ProcessOptions {
   /// stdin, stdout and stderr.
   std::array<ChildStdio, 3> stdio{};
 };
+// NOLINTEND(readability-redundant-member-init)
 
 /// How a process ended.
 struct ExitStatus {

@@ -24,9 +24,9 @@ class WriteQueue {
  public:
   struct Options {
     /// From so many queued bytes on the writer should pause.
-    std::size_t high_water = 64 * 1024;
+    std::size_t high_water = std::size_t{64} * 1024;
     /// More are refused.
-    std::size_t limit = 16 * 1024 * 1024;
+    std::size_t limit = std::size_t{16} * 1024 * 1024;
   };
 
   explicit WriteQueue(Stream& stream, Options options) noexcept

@@ -125,14 +125,18 @@ std::optional<Result> Epoll::try_now(const Completion& completion) noexcept {
   do {
     result = attempt(operation);
   } while (result && !*result && result->error() == std::errc::interrupted);
-  if (!result) {
-    flags |= of(blocked, direction);
-  } else if (operation.has(moves_bytes) && result->has_value() && **result > 0 &&
-             (flags & short_is_all) != 0 && (flags & of(always_try, direction)) == 0 &&
-             (operation.io.flags & recv_peek) == 0 && **result < size_of(operation)) {
+  if (!result || tells_by_being_short(operation, flags, *result)) {
     flags |= of(blocked, direction);
   }
   return result;
+}
+
+bool Epoll::tells_by_being_short(const Operation& operation, std::uint32_t flags,
+                                 const Result& result) noexcept {
+  return operation.has(moves_bytes) && (flags & short_is_all) != 0 &&
+         (flags & of(always_try, operation.type->direction)) == 0 &&
+         (operation.io.flags & recv_peek) == 0 && result && *result > 0 &&
+         *result < size_of(operation);
 }
 
 bool Epoll::cancel(Completion& completion) {

@@ -60,6 +60,8 @@ class Epoll final : public Backend {
   }
   void let_go_of_stdio(Descriptor& descriptor) noexcept;
   std::optional<Result> try_now(const Completion& completion) noexcept;
+  static bool tells_by_being_short(const Operation& operation, std::uint32_t flags,
+                                   const Result& result) noexcept;
   Result wait_for_events(std::span<epoll_event> events, Instant deadline, Instant now) noexcept;
   void take_event(Descriptor& descriptor, std::uint32_t events, CompletionQueue& done) noexcept;
   void progress(Descriptor& descriptor, Direction direction, CompletionQueue& done) noexcept;

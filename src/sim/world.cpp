@@ -397,7 +397,7 @@ Address World::free_address(SocketFamily family) noexcept {
   }
   std::string path(1, '\0');
   path += std::to_string(port);
-  return *Address::unix_path(path);
+  return Address::unix_path(path).value_or(Address());
 }
 
 // A socket that needs an address and was given none.

@@ -50,7 +50,7 @@ class OwnedFd {
 // Never destroyed: what is in use until the program's very end.
 template <class T>
 union Immortal {
-  constexpr Immortal() : value() {}
+  constexpr Immortal() noexcept : value() {}
   ~Immortal() {}  // NOLINT(modernize-use-equals-default): a union's would be deleted
   T value;
 };
