@@ -8,7 +8,6 @@
 #include <array>
 #include <limits>
 
-#include "backend/linux_clock.hpp"
 #include "readiness.hpp"
 #include "sys/linux.hpp"
 
@@ -33,8 +32,8 @@ int milliseconds_of(const timespec& timeout, Instant deadline) noexcept {
 }  // namespace
 
 Epoll::Epoll(const BackendOptions& options) noexcept
-    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      blocking_(options.linux_system.pool, waker_),
+    : NativeBackend(options.linux_system),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       fine_((options.linux_system.without & linux_fine_timeouts) == 0) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
@@ -49,10 +48,6 @@ Epoll::Epoll(const BackendOptions& options) noexcept
 Epoll::~Epoll() {
   if (epoll_ >= 0) ::close(epoll_);
 }
-
-std::expected<void, Error> Epoll::works() const noexcept { return works_; }
-
-Instant Epoll::now() const { return monotonic_now(); }
 
 // Starting ---------------------------------------------------------------------
 

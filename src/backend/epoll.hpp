@@ -12,28 +12,21 @@
 #include <array>
 #include <span>
 
-#include "backend/blocking.hpp"
-#include "backend/waker.hpp"
-#include "wev/backends.hpp"
+#include "backend/native.hpp"
 
 struct epoll_event;
 
 namespace wev {
 
-class Epoll final : public Backend {
+class Epoll final : public NativeBackend {
  public:
   explicit Epoll(const BackendOptions& options) noexcept;
   ~Epoll() override;
-  /// Why it does not work here, if it does not.
-  [[nodiscard]] std::expected<void, Error> works() const noexcept;
 
   std::optional<Result> start(Completion& completion) override;
   bool cancel(Completion& completion) override;
   std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
-  void wake() noexcept override { waker_.wake(); }
-  [[nodiscard]] Instant now() const override;
   void forget(Descriptor& descriptor) noexcept override;
-  void quiesce() noexcept override { blocking_.join(); }
 
  private:
   // In Descriptor::backend_flags. The pairs are those of `in`, shifted for `out`.
@@ -67,11 +60,8 @@ class Epoll final : public Backend {
   void progress(Descriptor& descriptor, Direction direction, CompletionQueue& done) noexcept;
 
   int epoll_;
-  Waker waker_;
-  Blocking blocking_;
   bool fine_;                           // timeouts in nanoseconds
   std::array<Descriptor*, 3> stdio_{};  // those of 0, 1 and 2 that are known
-  std::expected<void, Error> works_;
 };
 
 }  // namespace wev

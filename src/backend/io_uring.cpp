@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 
-#include "backend/linux_clock.hpp"
 #include "readiness.hpp"
 #include "sys/linux.hpp"
 #include "wev/address.hpp"
@@ -54,8 +53,7 @@ NativeMessage& native_message(const Operation& operation) noexcept {
 
 // Setting up -------------------------------------------------------------------
 
-IoUring::IoUring(const BackendOptions& options) noexcept
-    : blocking_(options.linux_system.pool, waker_) {
+IoUring::IoUring(const BackendOptions& options) noexcept : NativeBackend(options.linux_system) {
   ring_.ring_fd = -1;
   set_up(options.linux_system);
 }
@@ -115,8 +113,6 @@ void IoUring::set_up(const LinuxOptions& options) noexcept {
   }
 }
 
-std::expected<void, Error> IoUring::works() const noexcept { return works_; }
-
 // On the thread that runs the loop, whose ring it is from now on.
 std::expected<void, Error> IoUring::enable() noexcept {
   if (enabled_) return {};
@@ -127,8 +123,6 @@ std::expected<void, Error> IoUring::enable() noexcept {
   enabled_ = true;
   return {};
 }
-
-Instant IoUring::now() const { return monotonic_now(); }
 
 // Starting ---------------------------------------------------------------------
 

@@ -11,27 +11,20 @@
 
 #include <liburing.h>
 
-#include "backend/blocking.hpp"
-#include "backend/waker.hpp"
+#include "backend/native.hpp"
 #include "wev/array.hpp"
-#include "wev/backends.hpp"
 
 namespace wev {
 
-class IoUring final : public Backend {
+class IoUring final : public NativeBackend {
  public:
   explicit IoUring(const BackendOptions& options) noexcept;
   ~IoUring() override;
-  /// Why it does not work here, if it does not.
-  [[nodiscard]] std::expected<void, Error> works() const noexcept;
 
   std::optional<Result> start(Completion& completion) override;
   bool cancel(Completion& completion) override;
   std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
-  void wake() noexcept override { waker_.wake(); }
-  [[nodiscard]] Instant now() const override;
   void forget(Descriptor& descriptor) noexcept override;
-  void quiesce() noexcept override { blocking_.join(); }
 
  private:
   // In Descriptor::backend_flags.
@@ -75,12 +68,9 @@ class IoUring final : public Backend {
   }
 
   io_uring ring_{};
-  std::expected<void, Error> works_;
   bool enabled_ = false;
   bool poll_first_ = false;
   unsigned no_iowait_ = 0;  // the flag of enter(), if the kernel has it
-  Waker waker_;
-  Blocking blocking_;
   bool waker_armed_ = false;
   std::uint64_t wakes_ = 0;  // what the read of the waker's eventfd fills
 

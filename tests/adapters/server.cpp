@@ -1,6 +1,5 @@
 #include "adapters/server.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -10,19 +9,12 @@
 #include <filesystem>
 #include <optional>
 
+#include "support/process.hpp"
 #include "wev/address.hpp"
 
 namespace wev::test {
 
 namespace {
-
-std::size_t open_descriptors() {
-  std::size_t count = 0;
-  DIR* directory = ::opendir("/proc/self/fd");
-  while (::readdir(directory) != nullptr) ++count;
-  ::closedir(directory);
-  return count;
-}
 
 // Carries one operation out, while others go on.
 Result await(Loop& loop, const Operation& operation) {

@@ -6,24 +6,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <dirent.h>
-
 #include <array>
 #include <thread>
 
 #include "contract/native.hpp"
+#include "support/process.hpp"
 #include "support/threads.hpp"
 
 namespace wev::test {
 namespace {
-
-std::size_t open_descriptors() {
-  std::size_t count = 0;
-  DIR* directory = ::opendir("/proc/self/fd");
-  while (::readdir(directory) != nullptr) ++count;
-  ::closedir(directory);
-  return count;
-}
 
 // As many descriptors as this process may have.
 std::size_t descriptor_limit() {

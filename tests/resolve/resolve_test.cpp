@@ -2,11 +2,8 @@
 // test's own.
 #include "wev/resolve.hpp"
 
-#include <dirent.h>
-
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +13,7 @@
 
 #include "resolve/dns_server.hpp"
 #include "support/allocations.hpp"
+#include "support/process.hpp"
 #include "wev/backends.hpp"
 
 namespace wev::test {
@@ -24,26 +22,6 @@ using namespace std::chrono_literals;
 using namespace std::string_literals;
 
 namespace {
-
-std::size_t open_descriptors() {
-  std::size_t count = 0;
-  DIR* directory = ::opendir("/proc/self/fd");
-  while (::readdir(directory) != nullptr) ++count;
-  ::closedir(directory);
-  return count;
-}
-
-int threads() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  while (status >> word) {
-    if (word != "Threads:") continue;
-    int count = 0;
-    status >> count;
-    return count;
-  }
-  return -1;
-}
 
 // One name, and how it ended.
 struct Lookup {
@@ -150,7 +128,7 @@ class Resolve : public testing::TestWithParam<BackendKind> {
   }
 
   std::size_t descriptors_ = 0;
-  int threads_ = 0;
+  std::size_t threads_ = 0;
   bool inside_ = false;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<DnsServer> server_;

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/process.hpp"
 #include "wev/backends.hpp"
 #include "wev/loop.hpp"
 
@@ -245,36 +246,21 @@ TEST(ThreadPool, AnyErrorOfABlockingFunctionIsDeliveredOnce) {
   }
 }
 
-namespace {
-
-std::size_t threads_of_this_process() {
-  std::size_t count = 0;
-  std::FILE* status = std::fopen("/proc/self/status", "r");
-  char line[256];
-  while (std::fgets(line, sizeof line, status) != nullptr) {
-    if (std::sscanf(line, "Threads: %zu", &count) == 1) break;
-  }
-  std::fclose(status);
-  return count;
-}
-
-}  // namespace
-
 TEST(ThreadPool, ALoopsOwnIsJoinedByDraining) {
-  const std::size_t before = threads_of_this_process();
+  const std::size_t before = threads();
   BackendOptions options;
   options.kind = BackendKind::epoll;
   auto backend = make_backend(options);
   ASSERT_TRUE(backend);
   Loop loop(std::move(*backend));
-  EXPECT_EQ(threads_of_this_process(), before);
+  EXPECT_EQ(threads(), before);
   Asked asked;
   asked.ask(loop);
   ASSERT_TRUE(loop.run());
   EXPECT_EQ(asked.result, Result(42));
-  EXPECT_EQ(threads_of_this_process(), before + 1);
+  EXPECT_EQ(threads(), before + 1);
   ASSERT_TRUE(loop.drain());
-  EXPECT_EQ(threads_of_this_process(), before);
+  EXPECT_EQ(threads(), before);
   asked.ask(loop);  // and goes on
   ASSERT_TRUE(loop.run());
   EXPECT_EQ(asked.result, Result(42));

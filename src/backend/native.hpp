@@ -1,0 +1,33 @@
+// native.hpp: what the native backends have in common: their clock, being woken,
+// and a thread pool for what their system cannot do in the background.
+#pragma once
+
+#include <time.h>
+
+#include "backend/blocking.hpp"
+#include "backend/waker.hpp"
+#include "wev/backends.hpp"
+
+namespace wev {
+
+class NativeBackend : public Backend {
+ public:
+  /// Why it does not work here, if it does not.
+  [[nodiscard]] std::expected<void, Error> works() const noexcept { return works_; }
+
+  void wake() noexcept override { waker_.wake(); }
+  [[nodiscard]] Instant now() const override;
+  void quiesce() noexcept override { blocking_.join(); }
+
+ protected:
+  explicit NativeBackend(const LinuxOptions& options) noexcept : blocking_(options.pool, waker_) {}
+
+  /// What is left until `deadline`, at least 0.
+  [[nodiscard]] static timespec timeout_until(Instant deadline, Instant now) noexcept;
+
+  Waker waker_;
+  Blocking blocking_;
+  std::expected<void, Error> works_;
+};
+
+}  // namespace wev
