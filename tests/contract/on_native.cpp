@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <optional>
 #include <thread>
 
 #include "contract/native.hpp"
@@ -110,22 +111,37 @@ RigMaker maker(std::string name, const BackendOptions& options) {
   return {std::move(name), [options] { return std::make_unique<NativeRig>(options); }};
 }
 
+// Why io_uring does not work here; nothing: it does.
+std::optional<Error> io_uring_refusal() {
+  const auto backend = make_backend({.kind = BackendKind::io_uring});
+  return backend ? std::nullopt : std::optional(backend.error());
+}
+
 }  // namespace
 
 std::vector<RigMaker> native_rigs() {
-  const auto ring = [](std::string name, unsigned entries, std::uint32_t without) {
-    return maker(std::move(name), {.kind = BackendKind::io_uring,
-                                   .linux_system = {.ring_entries = entries, .without = without}});
+  std::vector<RigMaker> all = {
+      maker("epoll", {.kind = BackendKind::epoll}),
+      maker("epoll_coarse",
+            {.kind = BackendKind::epoll, .linux_system = {.without = linux_fine_timeouts}})};
+  if (io_uring_refusal()) return all;
+  const auto ring = [&all](std::string name, unsigned entries, std::uint32_t without) {
+    all.push_back(
+        maker(std::move(name), {.kind = BackendKind::io_uring,
+                                .linux_system = {.ring_entries = entries, .without = without}}));
   };
-  return {ring("io_uring", 256, 0),
-          ring("io_uring_of_2", 2, 0),
-          ring("io_uring_of_64", 64, 0),
-          ring("io_uring_cooperative", 256, linux_deferred_work),
-          ring("io_uring_basic", 256,
-               linux_deferred_work | linux_cooperative_work | linux_poll_first | linux_no_iowait),
-          maker("epoll", {.kind = BackendKind::epoll}),
-          maker("epoll_coarse",
-                {.kind = BackendKind::epoll, .linux_system = {.without = linux_fine_timeouts}})};
+  ring("io_uring", 256, 0);
+  ring("io_uring_of_2", 2, 0);
+  ring("io_uring_of_64", 64, 0);
+  ring("io_uring_cooperative", 256, linux_deferred_work);
+  ring("io_uring_basic", 256,
+       linux_deferred_work | linux_cooperative_work | linux_poll_first | linux_no_iowait);
+  return all;
+}
+
+TEST(IoUring, WorksHere) {
+  const auto refusal = io_uring_refusal();
+  if (refusal) GTEST_SKIP() << "this system refuses io_uring (error " << refusal->code() << ")";
 }
 
 namespace {

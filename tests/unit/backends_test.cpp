@@ -1,16 +1,25 @@
 // Which backend a loop runs on.
 #include "wev/backends.hpp"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstdlib>
+#include <iterator>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 #include "backend/epoll.hpp"
 #include "backend/io_uring.hpp"
+#include "wev/loop.hpp"
 
 namespace wev::test {
 
@@ -60,6 +69,47 @@ TEST(MakeBackend, WhereTheKernelRefusesIoUringItIsEpoll) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), std::errc::operation_not_permitted);
 }
+
+#if GTEST_HAS_DEATH_TEST
+
+namespace {
+
+// From now on this process may not make a ring, as in many containers.
+void forbid_io_uring() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{std::size(program), program};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) != 0) {
+    std::_Exit(2);
+  }
+}
+
+}  // namespace
+
+TEST(MakeBackendDeathTest, ASystemThatForbidsIoUringGetsEpollAndIsToldSo) {
+  const auto in_container = [] {
+    forbid_io_uring();
+    BackendOptions options;
+    options.kind = BackendKind::io_uring;
+    const auto refused = make_backend(options);
+    const bool told = !refused && refused.error() == std::errc::operation_not_permitted;
+    auto best = make_backend();
+    if (!told || kind_of(best) != "epoll") std::_Exit(1);
+    Loop loop(std::move(*best));
+    Completion timer;
+    loop.timer(timer, std::chrono::milliseconds(1), nullptr,
+               [](void*, Loop&, Completion&, Result) { return Action::disarm; });
+    std::_Exit(loop.run() ? 0 : 1);
+  };
+  EXPECT_EXIT(in_container(), testing::ExitedWithCode(0), "");
+}
+
+#endif
 
 TEST(MakeBackend, TheEnvironmentPrefers) {
   {
