@@ -43,7 +43,7 @@ class Peer {
   explicit Peer(TcpStream stream) : stream_(std::move(stream)) {}
 
   void receive() {
-    stream_.read_some(request_, buffer_, [this](Expected<std::size_t> size) {
+    request_.start(stream_.read_some(buffer_), [this](Expected<std::size_t> size) {
       if (!size || *size == 0) return end();
       send(*size);
     });
@@ -51,11 +51,11 @@ class Peer {
 
  private:
   void send(std::size_t size) {
-    stream_.write_all(request_, std::span(buffer_).first(size),
-                      [this, size](Expected<std::size_t> sent) {
-                        if (!sent || *sent < size) return end();
-                        receive();
-                      });
+    request_.start(stream_.write_all(std::span(buffer_).first(size)),
+                   [this, size](Expected<std::size_t> sent) {
+                     if (!sent || *sent < size) return end();
+                     receive();
+                   });
   }
 
   void end() { delete this; }
@@ -74,7 +74,7 @@ class Server {
 
  private:
   void accept() {
-    listener_.accept(accepting_, [this](Expected<TcpStream> stream) {
+    accepting_.start(listener_.accept(), [this](Expected<TcpStream> stream) {
       if (stream) {
         (new Peer(std::move(*stream)))->receive();
         accept();
@@ -86,7 +86,7 @@ class Server {
   }
 
   void watch_stdin() {
-    input_.read_some(watching_, ignored_, [this](Expected<std::size_t> size) {
+    watching_.start(input_.read_some(ignored_), [this](Expected<std::size_t> size) {
       if (size && *size > 0) return watch_stdin();
       listener_.loop().stop();
     });
@@ -124,7 +124,7 @@ struct Load {
 class Client {
  public:
   Client(Loop& loop, const Address& address, Load& load) : load_(load) {
-    TcpStream::connect(request_, loop, address, [this](Expected<TcpStream> stream) {
+    request_.start(TcpStream::connect(loop, address), [this](Expected<TcpStream> stream) {
       if (!stream) return give_up();
       stream_ = std::move(*stream);
       send();
@@ -135,14 +135,14 @@ class Client {
   static constexpr std::size_t message_size = 64;
 
   void send() {
-    stream_.write_all(request_, message_, [this](Expected<std::size_t> size) {
+    request_.start(stream_.write_all(message_), [this](Expected<std::size_t> size) {
       if (!size || *size < message_size) return give_up();
       receive();
     });
   }
 
   void receive() {
-    stream_.read_exactly(request_, message_, [this](Expected<std::size_t> size) {
+    request_.start(stream_.read_exactly(message_), [this](Expected<std::size_t> size) {
       if (!size || *size < message_size) return give_up();
       ++load_.made;
       if (++made_ < load_.round_trips) return send();

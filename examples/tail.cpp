@@ -36,12 +36,13 @@ class Tail {
 
   int run() {
     if (path_ != nullptr) {
-      wev::File::open(request_, loop_, path_, wev::open_read, [this](Expected<wev::File> file) {
-        if (!file) return fail("opening", exit_read, file.error());
-        file_ = std::move(*file);
-        file_.size(request_, [this](Expected<std::size_t> size) { begin(size); });
-        watch_stdin();
-      });
+      request_.start(
+          wev::File::open(loop_, path_, wev::open_read), [this](Expected<wev::File> file) {
+            if (!file) return fail("opening", exit_read, file.error());
+            file_ = std::move(*file);
+            request_.start(file_.size(), [this](Expected<std::size_t> size) { begin(size); });
+            watch_stdin();
+          });
     } else {
       copy();
     }
@@ -65,7 +66,7 @@ class Tail {
     if (!size) return fail("asking for the size", exit_read, size.error());
     size_ = *size;
     position_ = size_ - std::min<std::uint64_t>(size_, buffer_.size());
-    file_.read_at(request_, buffer_, position_, [this](Expected<std::size_t> read) {
+    request_.start(file_.read_at(buffer_, position_), [this](Expected<std::size_t> read) {
       if (!read) return fail("reading", exit_read, read.error());
       const std::string_view text(reinterpret_cast<const char*>(buffer_.data()), *read);
       position_ += last_lines(text);
@@ -85,7 +86,7 @@ class Tail {
 
   // Shows what is new, then waits and asks again.
   void follow() {
-    file_.read_at(request_, buffer_, position_, [this](Expected<std::size_t> read) {
+    request_.start(file_.read_at(buffer_, position_), [this](Expected<std::size_t> read) {
       if (!read) return fail("reading", exit_read, read.error());
       if (*read == 0) return wait();
       position_ += *read;
@@ -95,7 +96,7 @@ class Tail {
 
   void wait() {
     timer_.after(100ms, [this](std::size_t) {
-      file_.size(request_, [this](Expected<std::size_t> size) {
+      request_.start(file_.size(), [this](Expected<std::size_t> size) {
         if (!size) return fail("asking for the size", exit_read, size.error());
         if (*size < position_) position_ = 0;
         follow();
@@ -105,7 +106,7 @@ class Tail {
 
   // Its end is ours.
   void watch_stdin() {
-    input_.read_some(watching_, ignored_, [this](Expected<std::size_t> size) {
+    watching_.start(input_.read_some(ignored_), [this](Expected<std::size_t> size) {
       if (size && *size > 0) return watch_stdin();
       loop_.stop();
     });
@@ -114,18 +115,18 @@ class Tail {
   // Stdin ---------------------------------------------------------------------------
 
   void copy() {
-    input_.read_some(request_, buffer_, [this](Expected<std::size_t> size) {
+    request_.start(input_.read_some(buffer_), [this](Expected<std::size_t> size) {
       if (!size) return fail("reading", exit_read, size.error());
       if (*size > 0) show(*size, [](Tail& tail) { tail.copy(); });
     });
   }
 
   void show(std::size_t size, void (*then)(Tail&)) {
-    output_.write_all(request_, std::span(buffer_).first(size),
-                      [this, then](Expected<std::size_t> written) {
-                        if (!written) return fail("writing", exit_write, written.error());
-                        then(*this);
-                      });
+    request_.start(output_.write_all(std::span(buffer_).first(size)),
+                   [this, then](Expected<std::size_t> written) {
+                     if (!written) return fail("writing", exit_write, written.error());
+                     then(*this);
+                   });
   }
 
   const char* path_;

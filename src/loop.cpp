@@ -1,5 +1,7 @@
 #include "wev/loop.hpp"
 
+#include "sys/park.hpp"
+
 namespace wev {
 
 using namespace std::chrono_literals;
@@ -24,6 +26,8 @@ Loop::~Loop() {
   WEV_ASSERT(lent_ == 0 && posts_.empty(), "~Loop: completions are still lent, drain() first");
   WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
   descriptors_.for_each([this](Descriptor& descriptor) { backend_.forget(descriptor); });
+  // A few instructions of another thread, so this hardly ever waits.
+  while (waking_.load(std::memory_order_acquire) != 0) sys::yield();
 }
 
 // Lending ----------------------------------------------------------------------
@@ -114,6 +118,7 @@ void Loop::post(Completion& completion, void* userdata, Callback callback) {
   completion.deadline_ = never;
   completion.state_ = Completion::State::adding;
   completion.set(Completion::posted);
+  const Waking waking(*this);
   if (posts_.push(completion)) backend_.wake();
 }
 

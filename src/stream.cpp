@@ -4,21 +4,25 @@ namespace wev {
 
 // Reading until a delimiter ----------------------------------------------------------
 
-// The next read into what is free behind what is unused. One of no bytes, which
-// ends at once, if the delimiter is there or the buffer is full.
-Operation Stream::filling(ReadBuffer& buffer) const noexcept {
+// The first read is into what is free behind what is unused. It is one of no bytes,
+// which ends at once, if the delimiter is there or the buffer is full.
+Expected<void> Stream::ToPart::prepare(RequestBase& request, Operation& operation) noexcept {
+  auto& buffer = *static_cast<ReadBuffer*>(request.context());
+  buffer.delimiter_ = static_cast<std::byte>(std::exchange(operation.io.offset, 0));
+  buffer.searched_ = 0;
   const auto unused = buffer.unused();
-  if (std::ranges::find(unused.subspan(buffer.searched_), buffer.delimiter_) != unused.end()) {
-    return reading({});
-  }
+  if (std::ranges::find(unused, buffer.delimiter_) != unused.end()) return {};
   buffer.searched_ = unused.size();
   std::memmove(buffer.storage_.data(), unused.data(), unused.size());
   buffer.begin_ = 0;
   buffer.end_ = unused.size();
-  return reading(buffer.storage_.subspan(buffer.end_));
+  const auto free = buffer.storage_.subspan(buffer.end_);
+  operation.io.data = free.data();
+  operation.io.size = free.size();
+  return {};
 }
 
-bool Stream::on_filled(Request& request, Result& result) {
+bool Stream::on_filled(RequestBase& request, Result& result) {
   if (!result) return false;
   auto& buffer = *static_cast<ReadBuffer*>(request.context());
   buffer.end_ += *result;
@@ -44,8 +48,8 @@ bool Stream::on_filled(Request& request, Result& result) {
   return true;
 }
 
-Expected<std::span<std::byte>> Stream::Taken::operator()(Request& request,
-                                                         Result size) const noexcept {
+Expected<std::span<std::byte>> Stream::ToPart::operator()(RequestBase& request,
+                                                          Result size) const noexcept {
   if (!size) return std::unexpected(size.error());
   auto& buffer = *static_cast<ReadBuffer*>(request.context());
   const auto all = buffer.unused().first(*size);

@@ -21,8 +21,8 @@ void WriteQueue::start() {
 }
 
 void WriteQueue::write_on() {
-  stream_.write_all(request_, {writing_.data(), writing_.size()},
-                    [this](Expected<std::size_t> size) { has_written(size); });
+  request_.start(stream_.write_all({writing_.data(), writing_.size()}),
+                 [this](Expected<std::size_t> size) { has_written(size); });
 }
 
 void WriteQueue::has_written(Expected<std::size_t> size) {

@@ -30,6 +30,7 @@ enum class Errc : std::uint16_t {
   too_late,                ///< a cancel found its target finished, or dead
   nested_run,              ///< run(), tick() or drain() from inside a callback
   deadlock,                ///< nothing in flight can ever end, see Loop::run
+  closed,                  ///< a Channel that was closed, and holds nothing to receive
 };
 
 /// Why a Resolver has no address for a name.
@@ -92,6 +93,7 @@ class Error {
       case Errc::too_late: return std::errc::operation_not_permitted;
       case Errc::nested_run: return std::errc::operation_in_progress;
       case Errc::deadlock: return std::errc::resource_deadlock_would_occur;
+      case Errc::closed: return std::errc::broken_pipe;
     }
     return std::errc{};
   }
@@ -118,5 +120,8 @@ static_assert(sizeof(Error) == 4);
 /// How an operation ended: a count (bytes, periods, a new descriptor; each
 /// operation says which) or why it failed.
 using Result = std::expected<std::size_t, Error>;
+/// What a handle, or a task, ends with.
+template <class T>
+using Expected = std::expected<T, Error>;
 
 }  // namespace wev

@@ -22,6 +22,7 @@ inline const std::error_category& wev_category() noexcept {
         case Errc::too_late: return "too late to cancel";
         case Errc::nested_run: return "the loop is already running";
         case Errc::deadlock: return "nothing in flight can ever end";
+        case Errc::closed: return "the channel is closed";
       }
       return "unknown wev error";
     }

@@ -1,9 +1,7 @@
 // file.hpp: files.
 //
-//   wev::File::open(request, loop, "log.txt", wev::open_read, [this](wev::Expected<wev::File> file)
-//   {
-//     ...
-//   });
+//   auto file = co_await wev::File::open(loop, "log.txt", wev::open_read);
+//   auto size = co_await file->read_at(buffer, 0);
 //
 // A File is a Stream as well: read_some and the like go on from its position,
 // which read_at and write_at leave alone. Operations on files cannot be
@@ -18,47 +16,28 @@ class File : public Stream {
  public:
   using Stream::Stream;
 
-  /// callback(Expected<File>). `path` counts from where the program was started
-  /// and stays alive until then. `flags`: OpenFlags; `mode`: the permissions of
-  /// what is made. no_such_file_or_directory, permission_denied, file_exists, ...
-  template <class F>
-  static void open(Request& request, Loop& loop, const char* path, std::uint32_t flags, F callback,
-                   std::uint32_t mode = 0644) {
-    request.start(loop, op::open(op::working_directory, path, flags, mode), never,
-                  std::move(callback), ToFile{});
+  /// Ends with a File. `path` counts from where the program was started and stays
+  /// alive until then. `flags`: OpenFlags; `mode`: the permissions of what is made.
+  /// no_such_file_or_directory, permission_denied, file_exists, ...
+  static Awaitable<ToOwned<File>> open(Loop& loop, const char* path, std::uint32_t flags,
+                                       std::uint32_t mode = 0644) noexcept {
+    return {loop, op::open(op::working_directory, path, flags, mode)};
   }
 
-  /// callback(Expected<std::size_t>): fewer than buffer.size() only at the end of
-  /// the file or where a signal or a full disk cut it short.
-  template <class F>
-  void read_at(Request& request, std::span<std::byte> buffer, std::uint64_t offset, F callback) {
-    request.start(loop(), op::pread(fd(), buffer, offset), never, std::move(callback));
+  /// End with the bytes moved: fewer than buffer.size() only at the end of the file
+  /// or where a signal or a full disk cut it short.
+  Awaitable<> read_at(std::span<std::byte> buffer, std::uint64_t offset) const noexcept {
+    return {loop(), op::pread(fd(), buffer, offset)};
   }
-  template <class F>
-  void write_at(Request& request, std::span<const std::byte> buffer, std::uint64_t offset,
-                F callback) {
-    request.start(loop(), op::pwrite(fd(), buffer, offset), never, std::move(callback));
+  Awaitable<> write_at(std::span<const std::byte> buffer, std::uint64_t offset) const noexcept {
+    return {loop(), op::pwrite(fd(), buffer, offset)};
   }
 
-  /// callback(Expected<std::size_t>): bytes.
-  template <class F>
-  void size(Request& request, F callback) {
-    request.start(loop(), op::size(fd()), never, std::move(callback));
-  }
+  /// Ends with its size in bytes.
+  Awaitable<> size() const noexcept { return {loop(), op::size(fd())}; }
 
-  /// callback(Expected<void>): what was written before is on the disk.
-  template <class F>
-  void sync(Request& request, F callback) {
-    request.start(loop(), op::fsync(fd()), never, std::move(callback), ToNothing{});
-  }
-
- private:
-  struct ToFile {
-    Expected<File> operator()(Request& request, Result fd) const noexcept {
-      if (!fd) return std::unexpected(fd.error());
-      return File(request.loop(), static_cast<int>(*fd));
-    }
-  };
+  /// Ends with nothing, when what was written before is on the disk.
+  Awaitable<ToNothing> sync() const noexcept { return {loop(), op::fsync(fd())}; }
 };
 
 }  // namespace wev

@@ -31,17 +31,19 @@ class Handle {
   /// The descriptor, which stays the handle's; -1 if it is not open.
   [[nodiscard]] int fd() const noexcept { return fd_; }
   /// REQUIRES: it was opened, or moved from one that was.
-  [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
+  [[nodiscard]] Loop& loop() const noexcept {
+    WEV_ASSERT(loop_ != nullptr, "Handle: it was never opened");
+    return *loop_;
+  }
   /// Gives the descriptor away.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
   /// What is in flight ends with operation_canceled, then the descriptor is
-  /// closed, then `callback(Expected<void>)` is called. The handle is not open
-  /// any more when this returns. REQUIRES: is_open().
-  template <class F>
-  void close(Request& request, F callback) {
+  /// closed, then this ends, with nothing; it is not interrupted. The handle is not
+  /// open any more when this returns: begin it, and once. REQUIRES: is_open().
+  Awaitable<ToNothing> close() noexcept {
     WEV_ASSERT(is_open(), "Handle::close: it is not open");
-    request.start(*loop_, op::close(release()), never, std::move(callback), ToNothing{});
+    return {*loop_, op::close(release())};
   }
 
  protected:
@@ -61,6 +63,15 @@ class Handle {
   Loop* loop_ = nullptr;
   int fd_ = -1;
   bool owned_ = true;  // else it belongs to the process, as stdio does
+};
+
+/// What an operation ends with whose result is a descriptor: its owner.
+template <class Owner>
+struct ToOwned {
+  Expected<Owner> operator()(RequestBase& request, Result fd) const noexcept {
+    if (!fd) return std::unexpected(fd.error());
+    return Owner(request.loop(), static_cast<int>(*fd));
+  }
 };
 
 }  // namespace wev

@@ -28,9 +28,12 @@
 //
 // Thread     One at a time: whoever calls run() or tick(). Only post() and
 //            Async::notify() are for any thread.
-// Lifetime   Nothing may be lent when it is destroyed: see drain().
+// Lifetime   Nothing may be lent when it is destroyed: see drain(). A post() or notify()
+//            that has been delivered may be the last thing that happens to it, though
+//            the thread that made it has not returned yet.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <expected>
 #include <limits>
@@ -176,6 +179,9 @@ class Loop {
   /// as run() does.
   std::expected<void, Error> drain();
 
+  /// Whether this is called from inside run(), tick() or drain().
+  [[nodiscard]] bool running() const noexcept { return running_; }
+
   /// Referenced completions that are lent.
   [[nodiscard]] std::size_t active() const noexcept { return active_; }
 
@@ -238,8 +244,24 @@ class Loop {
   List<Completion> loose_;  // in flight, on no descriptor
   List<Completion> ended_;  // delivered by step 5
 
+  // Another thread that is about to wake the loop, which may have seen by then what it
+  // is woken for, and be over: ~Loop waits for those.
+  class Waking {
+   public:
+    explicit Waking(Loop& loop) noexcept : loop_(loop) {
+      loop_.waking_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~Waking() { loop_.waking_.fetch_sub(1, std::memory_order_release); }
+    Waking(const Waking&) = delete;
+    Waking& operator=(const Waking&) = delete;
+
+   private:
+    Loop& loop_;
+  };
+
   NotifyStack<Async> notified_;
   NotifyStack<Completion> posts_;
+  std::atomic<unsigned> waking_{0};
 
   std::size_t active_ = 0;  // referenced and lent
   std::size_t lent_ = 0;
@@ -254,6 +276,7 @@ class Loop {
 inline void Async::notify() noexcept {
   Loop& loop = *loop_;
   if (pending_.exchange(true, std::memory_order_acq_rel)) return;
+  const Loop::Waking waking(loop);
   // From here on the loop may deliver and the owner may free this Async.
   if (loop.notified_.push(*this)) loop.backend_.wake();
 }

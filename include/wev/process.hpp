@@ -3,7 +3,7 @@
 //   const std::string_view arguments[] = {"-c", "exit 3"};
 //   auto child = wev::Process::spawn(loop, {.program = "sh", .arguments = arguments});
 //   if (!child) ...
-//   child->wait(waiting, [](wev::Expected<wev::ExitStatus> status) { ... });
+//   wev::Expected<wev::ExitStatus> status = co_await child->wait();
 //
 // The child has descriptors 0 to 2 and no others of this program's, blocks no
 // signal, and has SIGPIPE at its default, which loops and programs like to turn
@@ -84,13 +84,20 @@ class Process : private Handle {
   /// The system's number for it; -1 if there is none.
   [[nodiscard]] int pid() const noexcept { return is_open() ? pid_ : -1; }
 
-  /// Calls `callback(Expected<ExitStatus>)` when the child has ended, at once if it
-  /// already has. Any number may wait, one after the other, also after its end.
+  struct ToExitStatus {
+    Expected<ExitStatus> operator()(RequestBase&, Result result) const noexcept {
+      if (!result) return std::unexpected(result.error());
+      const int value = static_cast<int>(*result & (op::ended_by_signal - 1));
+      const bool by_signal = (*result & op::ended_by_signal) != 0;
+      return by_signal ? ExitStatus{-1, value} : ExitStatus{value, 0};
+    }
+  };
+  /// Ends with an ExitStatus when the child has ended, at once if it already has.
+  /// Any number may wait, one after the other, also after its end.
   /// REQUIRES: is_open().
-  template <class F>
-  void wait(Request& request, F callback, Instant deadline = never) const {
+  Awaitable<ToExitStatus> wait() const noexcept {
     WEV_ASSERT(is_open(), "Process::wait: there is no process");
-    request.start(loop(), op::wait_process(fd()), deadline, std::move(callback), ToExitStatus{});
+    return {loop(), op::wait_process(fd())};
   }
 
   /// Sends a signal (SIGTERM, ...) to the child itself, not to children of its own.
@@ -109,15 +116,6 @@ class Process : private Handle {
   }
 
  private:
-  struct ToExitStatus {
-    Expected<ExitStatus> operator()(Request&, Result result) const noexcept {
-      if (!result) return std::unexpected(result.error());
-      const int value = static_cast<int>(*result & (op::ended_by_signal - 1));
-      const bool by_signal = (*result & op::ended_by_signal) != 0;
-      return by_signal ? ExitStatus{-1, value} : ExitStatus{value, 0};
-    }
-  };
-
   Process(Loop& loop, int fd, const Spawn& spawn) noexcept;
   void let_go() noexcept;
 

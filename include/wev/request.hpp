@@ -1,18 +1,22 @@
-// request.hpp: one operation of a handle, and what to call when it ends.
+// request.hpp: an operation of a handle: what it is, and the memory for it.
 //
-// A Request is to a handle what a Completion is to a loop: the caller's memory
-// for an operation, lent from the call until the callback begins. The callback is
-// kept inside it, so nothing is allocated:
+// A handle's functions begin nothing. They return an Awaitable, which says what to
+// do; a coroutine co_awaits it (task.hpp), or a Request begins it:
 //
 //   wev::Request reading;
-//   stream.read_some(reading, buffer, [this](wev::Expected<std::size_t> size) { ... });
+//   reading.start(stream.read_some(buffer), [this](wev::Expected<std::size_t> size) { ... });
+//
+// A Request is to a handle what a Completion is to a loop: the caller's memory
+// for an operation, lent from start() until the callback begins. The callback is
+// kept inside it, so nothing is allocated.
 //
 // Callback   An InlineCallable. When it is called the request is free again, for
 //            the next operation or to be destroyed.
-// Lifetime   Stays alive and in place while active(), and so do buffers.
+// Lifetime   A request stays alive and in place while active(), and so do buffers.
 // Thread     The loop's.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <expected>
 #include <type_traits>
@@ -23,21 +27,79 @@
 
 namespace wev {
 
-template <class T>
-using Expected = std::expected<T, Error>;
+class RequestBase;
 
-class Request {
+/// What an operation ends with, as a Convert of Awaitable: the count.
+struct ToCount {
+  Expected<std::size_t> operator()(RequestBase&, Result result) const noexcept { return result; }
+};
+/// Nothing but success.
+struct ToNothing {
+  Expected<void> operator()(RequestBase&, Result result) const noexcept {
+    if (!result) return std::unexpected(result.error());
+    return {};
+  }
+};
+
+/// An operation that was not begun yet. `Convert` makes what it ends with from the
+/// loop's result: `Value operator()(RequestBase&, Result)`. It may have
+/// `static Expected<void> prepare(RequestBase&, Operation&)` for what is done when it
+/// begins.
+template <class Convert = ToCount>
+class [[nodiscard("begins when it is awaited, or given to Request::start")]] Awaitable {
+  static_assert(std::is_empty_v<Convert>);
+
  public:
-  Request() = default;
-  Request(const Request&) = delete;
-  Request& operator=(const Request&) = delete;
+  using Value = std::invoke_result_t<Convert, RequestBase&, Result>;
+  /// What to do with the result of one operation of several: true, it goes on,
+  /// with RequestBase::again(); false, `result` is how the whole ends.
+  using Step = bool (*)(RequestBase& request, Result& result);
+
+  Awaitable(Loop& loop, const Operation& operation, Step step = nullptr,
+            void* context = nullptr) noexcept
+      : operation_(operation), loop_(&loop), step_(step), context_(context) {}
+  /// On the loop of the task that awaits it.
+  explicit Awaitable(const Operation& operation) noexcept : operation_(operation) {}
+
+  /// It ends with Errc::timed_out when that has passed; bytes already moved win.
+  [[nodiscard]] Awaitable deadline(Instant deadline) const noexcept {
+    Awaitable with = *this;
+    with.deadline_ = deadline;
+    return with;
+  }
+  /// The same, from when it begins.
+  template <class Rep, class Period>
+  [[nodiscard]] Awaitable within(std::chrono::duration<Rep, Period> delay) const noexcept {
+    Awaitable with = *this;
+    with.within_ = saturate(delay);
+    return with;
+  }
+
+ private:
+  friend class RequestBase;
+
+  Operation operation_;
+  Loop* loop_ = nullptr;
+  Step step_ = nullptr;
+  void* context_ = nullptr;
+  Instant deadline_ = never;
+  Duration within_ = Duration::max();
+};
+
+/// What is kept for an operation that was begun, whoever is told of its end.
+class RequestBase {
+ public:
+  using Step = Awaitable<>::Step;
+
+  RequestBase(const RequestBase&) = delete;
+  RequestBase& operator=(const RequestBase&) = delete;
 
   [[nodiscard]] bool active() const noexcept {
     return completion_.state() != Completion::State::dead;
   }
 
-  /// Ends the operation early: its callback gets operation_canceled, or the real
-  /// result where that came first. Harmless when it is not active.
+  /// Ends the operation early: it ends with operation_canceled, or its real result
+  /// where that came first. Harmless when it is not active.
   void cancel() {
     if (active()) loop_->cancel(completion_);
   }
@@ -47,46 +109,6 @@ class Request {
 
   // For handles -----------------------------------------------------------------
 
-  /// What to do with the result of one operation of several: true, it goes on,
-  /// with Request::again(); false, `result` is how the whole ends.
-  using Step = bool (*)(Request& request, Result& result);
-
-  /// Starts `operation`. Its end calls `callback(convert(request, result))`.
-  template <class F, class Convert>
-  void start(Loop& loop, const Operation& operation, Instant deadline, F callback, Convert,
-             Step step = nullptr) {
-    static_assert(std::is_empty_v<Convert>);
-    WEV_ASSERT(!active(), "Request: it is already active");
-    loop_ = &loop;
-    step_ = step;
-    moved_ = 0;
-    callback_.set(std::move(callback));
-    finish_ = [](Request& request, Result result) {
-      F its_callback = request.callback_.get<F>();
-      its_callback(Convert{}(request, result));
-    };
-    loop.add(completion_, operation, this, on_end, deadline);
-  }
-  /// The same with the plain result.
-  template <class F>
-  void start(Loop& loop, const Operation& operation, Instant deadline, F callback,
-             Step step = nullptr) {
-    start(
-        loop, operation, deadline, std::move(callback),
-        [](Request&, Result result) { return result; }, step);
-  }
-
-  /// Ends with `error` in the next tick: for what cannot even be started.
-  template <class F, class Convert>
-  void fail(Loop& loop, Error error, F callback, Convert convert) {
-    start(loop, op::noop(), never, std::move(callback), convert,
-          [](Request& request, Result& result) {
-            result = std::unexpected(request.error_);
-            return false;
-          });
-    error_ = error;
-  }
-
   /// From a Step: the next operation, up to the same deadline.
   void again(const Operation& operation) {
     loop_->add(completion_, operation, this, on_end, completion_.deadline());
@@ -94,13 +116,46 @@ class Request {
 
   [[nodiscard]] const Operation& operation() const noexcept { return completion_.operation(); }
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
-  /// What a Step has counted so far, and a pointer it may need.
-  std::size_t& moved() noexcept { return moved_; }
-  void*& context() noexcept { return context_; }
+  /// What the Awaitable was made with.
+  [[nodiscard]] void* context() const noexcept { return context_; }
+
+ protected:
+  using Finish = void (*)(RequestBase& request, Result result);
+
+  RequestBase() = default;
+  ~RequestBase() = default;
+
+  /// Begins it, on `loop` where it has none of its own. Its end calls `finish`.
+  template <class Convert>
+  void begin(const Awaitable<Convert>& awaitable, Loop* loop, Finish finish) {
+    loop_ = awaitable.loop_ != nullptr ? awaitable.loop_ : loop;
+    WEV_ASSERT(loop_ != nullptr,
+               "Request::start: of which loop? Or it is of a handle that is not open");
+    step_ = awaitable.step_;
+    context_ = awaitable.context_;
+    finish_ = finish;
+    Operation operation = awaitable.operation_;
+    if constexpr (requires { Convert::prepare(*this, operation); }) {
+      if (auto prepared = Convert::prepare(*this, operation); !prepared) {
+        return fail(prepared.error());
+      }
+    }
+    const Instant deadline = std::min(awaitable.deadline_, after(loop_->now(), awaitable.within_));
+    loop_->add(completion_, operation, this, on_end, deadline);
+  }
 
  private:
+  void fail(Error error) {
+    error_ = error;
+    step_ = [](RequestBase& request, Result& result) {
+      result = std::unexpected(request.error_);
+      return false;
+    };
+    loop_->add(completion_, op::noop(), this, on_end);
+  }
+
   static Action on_end(void* self, Loop&, Completion&, Result result) {
-    auto& request = *static_cast<Request*>(self);
+    auto& request = *static_cast<RequestBase*>(self);
     if (request.step_ == nullptr || !request.step_(request, result)) {
       request.finish_(request, result);
     }
@@ -110,19 +165,39 @@ class Request {
   Completion completion_;
   Loop* loop_ = nullptr;
   Step step_ = nullptr;
-  void (*finish_)(Request& request, Result result) = nullptr;
-  std::size_t moved_ = 0;
+  Finish finish_ = nullptr;
   void* context_ = nullptr;
   Error error_{std::errc{}};
-  InlineCallable callback_;
 };
 
-/// What most operations of handles end with: nothing but success.
-struct ToNothing {
-  Expected<void> operator()(Request&, Result result) const noexcept {
-    if (!result) return std::unexpected(result.error());
-    return {};
+class Request : public RequestBase {
+ public:
+  /// Begins an operation. When it has ended `callback(Awaitable::Value)` is called.
+  template <class Convert, class F>
+  void start(const Awaitable<Convert>& awaitable, F callback) {
+    keep(std::move(callback));
+    begin(awaitable, nullptr, call<Convert, F>);
   }
+  /// The same for what belongs to no handle, as sleep().
+  template <class Convert, class F>
+  void start(Loop& loop, const Awaitable<Convert>& awaitable, F callback) {
+    keep(std::move(callback));
+    begin(awaitable, &loop, call<Convert, F>);
+  }
+
+ private:
+  template <class F>
+  void keep(F callback) {
+    WEV_ASSERT(!active(), "Request::start: it is already active");
+    callback_.set(std::move(callback));
+  }
+  template <class Convert, class F>
+  static void call(RequestBase& base, Result result) {
+    F callback = static_cast<Request&>(base).callback_.get<F>();
+    callback(Convert{}(base, result));
+  }
+
+  InlineCallable callback_;
 };
 
 }  // namespace wev

@@ -2,7 +2,7 @@
 //
 //   auto interrupt = wev::Signal::open(loop, SIGINT);
 //   if (!interrupt) ...
-//   interrupt->wait(waiting, [](wev::Expected<unsigned> times) { ... });
+//   wev::Expected<unsigned> times = co_await interrupt->wait();
 //
 // From open() on the signal does nothing else in this program: neither its default
 // nor a handler that was there before happens, and system calls it interrupts go
@@ -45,31 +45,28 @@ class Signal : private Handle {
   using Handle::is_open;
   using Handle::loop;
 
-  /// Calls `callback(Expected<unsigned>)` with how often the signal came since the
-  /// last time it was told here, at least 1, as soon as it has. Several waits on
-  /// one Signal have their turns; to tell each, open more. REQUIRES: is_open().
-  template <class F>
-  void wait(Request& request, F callback, Instant deadline = never) const {
-    WEV_ASSERT(is_open(), "Signal::wait: it is not open");
-    request.start(loop(), op::wait_signal(fd()), deadline, std::move(callback), ToTimes{});
-  }
-
-  /// As Handle::close. It counts no more when this returns. REQUIRES: is_open().
-  template <class F>
-  void close(Request& request, F callback) {
-    let_go();
-    Handle::close(request, std::move(callback));
-  }
-
- private:
   struct ToTimes {
-    Expected<unsigned> operator()(Request&, Result result) const noexcept {
+    Expected<unsigned> operator()(RequestBase&, Result result) const noexcept {
       if (!result) return std::unexpected(result.error());
       constexpr unsigned most = std::numeric_limits<unsigned>::max();
       return *result < most ? static_cast<unsigned>(*result) : most;
     }
   };
+  /// Ends with how often the signal came since the last time it was told here, at
+  /// least 1, as soon as it has. Several waits on one Signal have their turns; to
+  /// tell each, open more. REQUIRES: is_open().
+  Awaitable<ToTimes> wait() const noexcept {
+    WEV_ASSERT(is_open(), "Signal::wait: it is not open");
+    return {loop(), op::wait_signal(fd())};
+  }
 
+  /// As Handle::close. It counts no more when this returns. REQUIRES: is_open().
+  Awaitable<ToNothing> close() noexcept {
+    let_go();
+    return Handle::close();
+  }
+
+ private:
   Signal(Loop& loop, int fd) noexcept : Handle(loop, fd) {}
   void let_go() noexcept;
 };

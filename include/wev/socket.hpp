@@ -23,11 +23,10 @@ class StreamSocket : public Stream {
   /// Takes a connected socket over.
   StreamSocket(Loop& loop, int fd) noexcept : Stream(loop, fd, Use::socket) {}
 
-  /// Ends one direction or both, after the writes that were asked for before:
-  /// callback(Expected<void>). After Shutdown::send the peer reads an end.
-  template <class F>
-  void shutdown(Request& request, Shutdown how, F callback) {
-    request.start(loop(), op::shutdown(fd(), how), never, std::move(callback), ToNothing{});
+  /// Ends one direction or both, after the writes that were asked for before; ends
+  /// with nothing. After Shutdown::send the peer reads an end.
+  Awaitable<ToNothing> shutdown(Shutdown how) const noexcept {
+    return {loop(), op::shutdown(fd(), how)};
   }
 
   [[nodiscard]] Expected<Address> local_address() const;
@@ -37,45 +36,6 @@ class StreamSocket : public Stream {
   Expected<void> set_option(SocketOption option, int value) const {
     return perform(op::set_option(fd(), option, value));
   }
-
- protected:
-  // A new socket of this family; its connection is under way while `connection`
-  // is lent. The callback gets a Socket that owns it.
-  template <class Socket, class F>
-  static void connect(Request& request, Loop& loop, const Address& address, F callback,
-                      Instant deadline);
-};
-
-/// Accepts connections of one kind.
-template <class Socket>
-class Listener : public Handle {
- public:
-  Listener() = default;
-  /// Takes a listening socket over, one that a WASI host has opened for example.
-  Listener(Loop& loop, int fd) noexcept : Handle(loop, fd) {}
-
-  /// callback(Expected<Socket>). too_many_files_open and connection_aborted pass:
-  /// wait a little and accept again.
-  template <class F>
-  void accept(Request& request, F callback, Instant deadline = never) {
-    request.start(loop(), op::accept(fd()), deadline, std::move(callback), ToSocket{});
-  }
-
-  /// With the port that was chosen, if 0 was asked for.
-  [[nodiscard]] Expected<Address> local_address() const {
-    Address address;
-    const auto found = this->perform(op::local_address(fd(), address));
-    if (!found) return std::unexpected(found.error());
-    return address;
-  }
-
- private:
-  struct ToSocket {
-    Expected<Socket> operator()(Request& request, Result fd) const noexcept {
-      if (!fd) return std::unexpected(fd.error());
-      return Socket(request.loop(), static_cast<int>(*fd));
-    }
-  };
 };
 
 namespace internal {
@@ -89,20 +49,44 @@ void discard(Loop& loop, int fd) noexcept;
 
 }  // namespace internal
 
-template <class Socket, class F>
-void StreamSocket::connect(Request& request, Loop& loop, const Address& address, F callback,
-                           Instant deadline) {
-  struct ToSocket {
-    Expected<Socket> operator()(Request& its_request, Result result) const noexcept {
-      const int fd = its_request.operation().io.fd;
-      if (result) return Socket(its_request.loop(), fd);
-      internal::discard(its_request.loop(), fd);
-      return std::unexpected(result.error());
+/// A socket that is made when its connection begins.
+template <class Socket>
+struct ToConnected {
+  static Expected<void> prepare(RequestBase& request, Operation& operation) {
+    const auto fd =
+        internal::make_socket(request.loop(), *operation.io.address, SocketType::stream);
+    if (!fd) return std::unexpected(fd.error());
+    operation.io.fd = *fd;
+    return {};
+  }
+  Expected<Socket> operator()(RequestBase& request, Result result) const noexcept {
+    if (result) return Socket(request.loop(), request.operation().io.fd);
+    if (request.operation().on_descriptor()) {
+      internal::discard(request.loop(), request.operation().io.fd);
     }
-  };
-  const Expected<int> fd = internal::make_socket(loop, address, SocketType::stream);
-  if (!fd) return request.fail(loop, fd.error(), std::move(callback), ToSocket{});
-  request.start(loop, op::connect(*fd, address), deadline, std::move(callback), ToSocket{});
-}
+    return std::unexpected(result.error());
+  }
+};
+
+/// Accepts connections of one kind.
+template <class Socket>
+class Listener : public Handle {
+ public:
+  Listener() = default;
+  /// Takes a listening socket over, one that a WASI host has opened for example.
+  Listener(Loop& loop, int fd) noexcept : Handle(loop, fd) {}
+
+  /// Ends with a Socket. too_many_files_open and connection_aborted pass: wait a
+  /// little and accept again.
+  Awaitable<ToOwned<Socket>> accept() const noexcept { return {loop(), op::accept(fd())}; }
+
+  /// With the port that was chosen, if 0 was asked for.
+  [[nodiscard]] Expected<Address> local_address() const {
+    Address address;
+    const auto found = this->perform(op::local_address(fd(), address));
+    if (!found) return std::unexpected(found.error());
+    return address;
+  }
+};
 
 }  // namespace wev

@@ -1,12 +1,12 @@
 // stream.hpp: bytes in order: what pipes, stdio and stream sockets share.
 //
 //   wev::Stream input = wev::Stream::standard_input(loop);
-//   input.read_some(request, buffer, [this](wev::Expected<std::size_t> size) { ... });
+//   auto size = co_await input.read_some(buffer);                   // in a Task
+//   request.start(input.read_some(buffer), [this](auto size) { });  // anywhere
 //
 // Order      Reads end one after the other, in the order of their calls; so do
 //            writes. Reading and writing do not wait for each other.
-// Buffers    The caller's, alive until the callback begins.
-// Deadline   Each operation takes one, as the last argument: Errc::timed_out.
+// Buffers    The caller's, alive until the operation has ended.
 // End        Reads end with 0 bytes. Writing where nobody reads is broken_pipe.
 #pragma once
 
@@ -19,7 +19,7 @@
 namespace wev {
 
 /// Bytes that were read and not yet used, in memory of the caller's. For
-/// Stream::read_until.
+/// Stream::read_until, one at a time.
 class ReadBuffer {
  public:
   /// REQUIRES: `storage` is not empty, and outlives the buffer.
@@ -54,59 +54,48 @@ class Stream : public Handle {
   static Stream standard_output(Loop& loop) noexcept { return Stream(loop, 1, Use::lent); }
   static Stream standard_error(Loop& loop) noexcept { return Stream(loop, 2, Use::lent); }
 
-  /// callback(Expected<std::size_t>): at least one byte, or 0 at the end.
-  template <class F>
-  void read_some(Request& request, std::span<std::byte> buffer, F callback,
-                 Instant deadline = never) {
-    request.start(loop(), reading(buffer), deadline, std::move(callback));
+  /// Ends with the bytes read: at least one, or 0 at the end.
+  Awaitable<> read_some(std::span<std::byte> buffer) const noexcept {
+    return {loop(), reading(buffer)};
   }
 
-  /// callback(Expected<std::size_t>): buffer.size(), or fewer, see op::whole.
-  template <class F>
-  void read_exactly(Request& request, std::span<std::byte> buffer, F callback,
-                    Instant deadline = never) {
-    request.start(loop(), op::whole(reading(buffer)), deadline, std::move(callback));
+  /// Ends with buffer.size(), or fewer, see op::whole.
+  Awaitable<> read_exactly(std::span<std::byte> buffer) const noexcept {
+    return {loop(), op::whole(reading(buffer))};
   }
 
-  /// callback(Expected<std::span<std::byte>>): what was read up to `delimiter`
-  /// and with it, in `buffer`; it is used by then, and stays until the next
-  /// read_until. At the end of the stream what is left, without a delimiter; then
-  /// nothing. no_buffer_space: the buffer is full and there is none in it.
-  template <class F>
-  void read_until(Request& request, ReadBuffer& buffer, char delimiter, F callback,
-                  Instant deadline = never) {
-    buffer.delimiter_ = static_cast<std::byte>(delimiter);
-    buffer.searched_ = 0;
-    request.context() = &buffer;
-    request.start(loop(), filling(buffer), deadline, std::move(callback), Taken{}, on_filled);
+  struct ToPart {
+    static Expected<void> prepare(RequestBase& request, Operation& operation) noexcept;
+    Expected<std::span<std::byte>> operator()(RequestBase& request, Result size) const noexcept;
+  };
+  /// Ends with a std::span<std::byte>: what was read up to `delimiter` and with it,
+  /// in `buffer`; it is used by then, and stays until the next read_until. At the
+  /// end of the stream what is left, without a delimiter; then nothing.
+  /// no_buffer_space: the buffer is full and there is none in it.
+  Awaitable<ToPart> read_until(ReadBuffer& buffer, char delimiter) const noexcept {
+    Operation operation = reading({});
+    operation.io.offset = static_cast<unsigned char>(delimiter);  // for prepare()
+    return {loop(), operation, on_filled, &buffer};
   }
 
-  /// callback(Expected<std::size_t>): bytes written, at least one.
-  template <class F>
-  void write_some(Request& request, std::span<const std::byte> buffer, F callback,
-                  Instant deadline = never) {
-    request.start(loop(), writing(buffer), deadline, std::move(callback));
+  /// Ends with the bytes written, at least one.
+  Awaitable<> write_some(std::span<const std::byte> buffer) const noexcept {
+    return {loop(), writing(buffer)};
   }
 
-  /// callback(Expected<std::size_t>): buffer.size(), or fewer, see op::whole. No
-  /// other write comes between its parts.
-  template <class F>
-  void write_all(Request& request, std::span<const std::byte> buffer, F callback,
-                 Instant deadline = never) {
-    request.start(loop(), op::whole(writing(buffer)), deadline, std::move(callback));
+  /// Ends with buffer.size(), or fewer, see op::whole. No other write comes between
+  /// its parts.
+  Awaitable<> write_all(std::span<const std::byte> buffer) const noexcept {
+    return {loop(), op::whole(writing(buffer))};
   }
 
   /// read_some and write_some with several buffers, in order. The array of them
   /// stays alive, too.
-  template <class F>
-  void read_vectored(Request& request, std::span<const IoVec> buffers, F callback,
-                     Instant deadline = never) {
-    request.start(loop(), op::readv(fd(), buffers), deadline, std::move(callback));
+  Awaitable<> read_vectored(std::span<const IoVec> buffers) const noexcept {
+    return {loop(), op::readv(fd(), buffers)};
   }
-  template <class F>
-  void write_vectored(Request& request, std::span<const IoVec> buffers, F callback,
-                      Instant deadline = never) {
-    request.start(loop(), op::writev(fd(), buffers), deadline, std::move(callback));
+  Awaitable<> write_vectored(std::span<const IoVec> buffers) const noexcept {
+    return {loop(), op::writev(fd(), buffers)};
   }
 
  protected:
@@ -123,12 +112,7 @@ class Stream : public Handle {
   [[nodiscard]] Operation writing(std::span<const std::byte> buffer) const noexcept {
     return is_socket_ ? op::send(fd(), buffer) : op::write(fd(), buffer);
   }
-  Operation filling(ReadBuffer& buffer) const noexcept;
-  struct Taken {
-    Expected<std::span<std::byte>> operator()(Request& request, Result size) const noexcept;
-  };
-
-  static bool on_filled(Request& request, Result& result);
+  static bool on_filled(RequestBase& request, Result& result);
 
   bool is_socket_ = false;
 };

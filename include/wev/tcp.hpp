@@ -1,11 +1,9 @@
 // tcp.hpp: TCP connections.
 //
 //   auto listener = wev::TcpListener::listen(loop, wev::Address::loopback(8080));
-//   listener->accept(request, [this](wev::Expected<wev::TcpStream> peer) { ... });
+//   wev::Expected<wev::TcpStream> peer = co_await listener->accept();
 //
-//   wev::TcpStream::connect(request, loop, address, [this](wev::Expected<wev::TcpStream> stream) {
-//     ...
-//   });
+//   auto stream = co_await wev::TcpStream::connect(loop, address).within(5s);
 //
 // Errors     Those of op::connect, op::bind and op::accept (operation.hpp). Where
 //            the system makes no sockets (WASI 0.1), operation_not_supported.
@@ -19,12 +17,11 @@ class TcpStream : public StreamSocket {
  public:
   using StreamSocket::StreamSocket;
 
-  /// callback(Expected<TcpStream>). `address` stays alive until then.
-  template <class F>
-  static void connect(Request& request, Loop& loop, const Address& address, F callback,
-                      Instant deadline = never) {
-    StreamSocket::connect<TcpStream>(request, loop, address, std::move(callback), deadline);
+  /// Ends with a TcpStream. `address` stays alive until then.
+  static Awaitable<ToConnected<TcpStream>> connect(Loop& loop, const Address& address) noexcept {
+    return {loop, op::connect(-1, address)};
   }
+  static Awaitable<ToConnected<TcpStream>> connect(Loop& loop, const Address&& address) = delete;
 
   /// Small pieces are sent at once, instead of waiting to be filled up.
   Expected<void> set_no_delay(bool on) { return set_option(SocketOption::no_delay, on ? 1 : 0); }

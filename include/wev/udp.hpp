@@ -29,29 +29,21 @@ class UdpSocket : public Handle {
   /// From now on send() goes there, and only what comes from there is received.
   Expected<void> connect(const Address& address) { return perform(op::connect(fd(), address)); }
 
-  /// callback(Expected<std::size_t>): its size, at most buffer.size(); what does
-  /// not fit is lost. message.address is whom it came from.
-  template <class F>
-  void receive_from(Request& request, std::span<std::byte> buffer, Message& message, F callback,
-                    Instant deadline = never) {
-    request.start(loop(), op::recv_from(fd(), buffer, message), deadline, std::move(callback));
+  /// Ends with the datagram's size, at most buffer.size(); what does not fit is lost.
+  /// message.address is whom it came from.
+  Awaitable<> receive_from(std::span<std::byte> buffer, Message& message) const noexcept {
+    return {loop(), op::recv_from(fd(), buffer, message)};
   }
-  /// Sends one datagram to message.address. callback(Expected<std::size_t>).
-  template <class F>
-  void send_to(Request& request, std::span<const std::byte> buffer, Message& message, F callback,
-               Instant deadline = never) {
-    request.start(loop(), op::send_to(fd(), buffer, message), deadline, std::move(callback));
+  /// Sends one datagram to message.address; ends with its size.
+  Awaitable<> send_to(std::span<const std::byte> buffer, Message& message) const noexcept {
+    return {loop(), op::send_to(fd(), buffer, message)};
   }
   /// The same on a connected socket.
-  template <class F>
-  void receive(Request& request, std::span<std::byte> buffer, F callback,
-               Instant deadline = never) {
-    request.start(loop(), op::recv(fd(), buffer), deadline, std::move(callback));
+  Awaitable<> receive(std::span<std::byte> buffer) const noexcept {
+    return {loop(), op::recv(fd(), buffer)};
   }
-  template <class F>
-  void send(Request& request, std::span<const std::byte> buffer, F callback,
-            Instant deadline = never) {
-    request.start(loop(), op::send(fd(), buffer), deadline, std::move(callback));
+  Awaitable<> send(std::span<const std::byte> buffer) const noexcept {
+    return {loop(), op::send(fd(), buffer)};
   }
 
   [[nodiscard]] Expected<Address> local_address() const {

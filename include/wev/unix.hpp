@@ -12,12 +12,11 @@ class UnixStream : public StreamSocket {
  public:
   using StreamSocket::StreamSocket;
 
-  /// callback(Expected<UnixStream>). `address` stays alive until then.
-  template <class F>
-  static void connect(Request& request, Loop& loop, const Address& address, F callback,
-                      Instant deadline = never) {
-    StreamSocket::connect<UnixStream>(request, loop, address, std::move(callback), deadline);
+  /// Ends with a UnixStream. `address` stays alive until then.
+  static Awaitable<ToConnected<UnixStream>> connect(Loop& loop, const Address& address) noexcept {
+    return {loop, op::connect(-1, address)};
   }
+  static Awaitable<ToConnected<UnixStream>> connect(Loop& loop, const Address&& address) = delete;
 };
 
 class UnixListener : public Listener<UnixStream> {

@@ -1,11 +1,16 @@
 #include "sys/park.hpp"
 
+#if !defined(__wasm__) || defined(__wasm_atomics__)
+#include <thread>
+#endif
+
 namespace wev::sys {
 
 #if defined(__wasm__) && !defined(__wasm_atomics__)
 
 bool park(const std::atomic<bool>& flag) noexcept { return flag.load(std::memory_order_acquire); }
 void unpark(std::atomic<bool>& flag) noexcept { flag.store(true, std::memory_order_release); }
+void yield() noexcept {}
 
 #else
 
@@ -17,6 +22,7 @@ void unpark(std::atomic<bool>& flag) noexcept {
   flag.store(true, std::memory_order_release);
   flag.notify_one();
 }
+void yield() noexcept { std::this_thread::yield(); }
 
 #endif
 

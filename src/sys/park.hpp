@@ -1,4 +1,4 @@
-// park.hpp: a thread that has nothing to do but to be woken by another.
+// park.hpp: a thread that has nothing to do before another has done something.
 #pragma once
 
 #include <atomic>
@@ -10,5 +10,8 @@ namespace wev::sys {
 bool park(const std::atomic<bool>& flag) noexcept;
 /// Sets it. Any thread.
 void unpark(std::atomic<bool>& flag) noexcept;
+
+/// Lets other threads run.
+void yield() noexcept;
 
 }  // namespace wev::sys

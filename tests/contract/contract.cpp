@@ -156,7 +156,8 @@ std::string Contract::fill(int fd) {
 
 std::string describe(const Result& result) {
   if (result) return std::to_string(*result);
-  static constexpr const char* domains[] = {"system error ", "native error ", "wev error "};
+  static constexpr const char* domains[] = {"system error ", "native error ", "wev error ",
+                                            "resolver error "};
   return domains[static_cast<int>(result.error().domain())] + std::to_string(result.error().code());
 }
 
@@ -167,6 +168,11 @@ testing::AssertionResult ended_with(const Probe& probe, const Result& expected) 
   if (probe.result() == expected) return testing::AssertionSuccess();
   return testing::AssertionFailure() << "'" << probe.name << "' ended with "
                                      << describe(probe.result()) << ", not " << describe(expected);
+}
+
+testing::AssertionResult has_fired(const Probe& timer) {
+  if (timer.results.empty() || timer.result().value_or(0) == 0) return ended_with(timer, Result(1));
+  return testing::AssertionSuccess();
 }
 
 }  // namespace wev::test

@@ -150,8 +150,12 @@ inline testing::AssertionResult ended_with(const Probe& probe, std::errc expecte
   return ended_with(probe, Error(expected));
 }
 
+/// A timer's ending: after one period, or more where the system was busy.
+testing::AssertionResult has_fired(const Probe& timer);
+
 }  // namespace wev::test
 
+#define EXPECT_FIRED(timer) EXPECT_TRUE(::wev::test::has_fired(timer))
 #define EXPECT_END(probe, expected) EXPECT_TRUE(::wev::test::ended_with(probe, expected))
 
 /// Skips the test where the backend's world cannot do what it needs.

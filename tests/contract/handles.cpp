@@ -136,8 +136,9 @@ TEST_P(Contract, AStreamIsReadAndWrittenWhole) {
   Request reading;
   Expected<std::size_t> written = 0;
   Expected<std::size_t> read = 0;
-  writer.write_all(writing, bytes_of(sent), [&](Expected<std::size_t> size) { written = size; });
-  reader.read_exactly(reading, received, [&](Expected<std::size_t> size) { read = size; });
+  writing.start(writer.write_all(bytes_of(sent)),
+                [&](Expected<std::size_t> size) { written = size; });
+  reading.start(reader.read_exactly(received), [&](Expected<std::size_t> size) { read = size; });
   EXPECT_TRUE(writing.active());
   run();
   EXPECT_EQ(written, sent.size());
@@ -154,7 +155,7 @@ TEST_P(Contract, ReadExactlyEndsShortAtTheEnd) {
   std::array<std::byte, 100> buffer{};
   Request request;
   Expected<std::size_t> read = 99;
-  reader.read_exactly(request, buffer, [&](Expected<std::size_t> size) { read = size; });
+  request.start(reader.read_exactly(buffer), [&](Expected<std::size_t> size) { read = size; });
   run();
   EXPECT_EQ(read, 5u);
 }
@@ -172,7 +173,7 @@ TEST_P(Contract, LinesAreReadOneByOneAndTheLastWithoutItsEnd) {
     Request request;
     std::string seen;
     void next() {
-      stream.read_until(request, buffer, '\n', [this](Expected<std::span<std::byte>> line) {
+      request.start(stream.read_until(buffer, '\n'), [this](Expected<std::span<std::byte>> line) {
         ASSERT_TRUE(line);
         seen += "[" + text_of(*line) + "]";
         if (!line->empty()) next();
@@ -194,13 +195,13 @@ TEST_P(Contract, ALineThatDoesNotFitIsAnErrorAndNothingIsLost) {
   Request request;
   Expected<std::span<std::byte>> line;
   const auto keep = [&line](Expected<std::span<std::byte>> got) { line = got; };
-  reader.read_until(request, buffer, '\n', keep);
+  request.start(reader.read_until(buffer, '\n'), keep);
   run();
   ASSERT_FALSE(line);
   EXPECT_EQ(line.error(), std::errc::no_buffer_space);
   EXPECT_EQ(text_of(buffer.unused()), "far too ");
   buffer.use(buffer.unused().size());
-  reader.read_until(request, buffer, '\n', keep);
+  request.start(reader.read_until(buffer, '\n'), keep);
   run();
   ASSERT_TRUE(line);
   EXPECT_EQ(text_of(*line), "long\n");
@@ -217,10 +218,10 @@ TEST_P(Contract, AReadOfAStreamHasADeadlineAndCanBeCanceled) {
   Request canceled;
   Expected<std::size_t> late_result = 1;
   Expected<std::size_t> canceled_result = 1;
-  reader.read_some(
-      late, first, [&](Expected<std::size_t> size) { late_result = size; }, loop().now() + 3ms);
-  reader.read_exactly(canceled, second,
-                      [&](Expected<std::size_t> size) { canceled_result = size; });
+  late.start(reader.read_some(first).deadline(loop().now() + 3ms),
+             [&](Expected<std::size_t> size) { late_result = size; });
+  canceled.start(reader.read_exactly(second),
+                 [&](Expected<std::size_t> size) { canceled_result = size; });
   look();
   canceled.cancel();
   canceled.cancel();
@@ -232,6 +233,25 @@ TEST_P(Contract, AReadOfAStreamHasADeadlineAndCanBeCanceled) {
   late.cancel();  // harmless
 }
 
+TEST_P(Contract, AReadWithinADurationTimesOutNotBeforeItHasPassedSinceItBegan) {
+  NEEDS(pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  (void)writer_fd;
+  Stream reader(loop(), reader_fd);
+  std::array<std::byte, 8> buffer{};
+  const auto within = reader.read_some(buffer).within(5ms);
+  rig().busy(loop(), 6ms);  // before it begins
+  look();
+  Request request;
+  Expected<std::size_t> read = 1;
+  const Instant deadline = loop().now() + 5ms;
+  request.start(within, [&read](Expected<std::size_t> size) { read = size; });
+  run();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error(), Errc::timed_out);
+  EXPECT_GE(loop().backend().now(), deadline);
+}
+
 TEST_P(Contract, AHandleThatIsDestroyedEndsWhatIsInFlightAndCloses) {
   NEEDS(pipes);
   const auto [reader_fd, writer_fd] = pipe();
@@ -239,7 +259,7 @@ TEST_P(Contract, AHandleThatIsDestroyedEndsWhatIsInFlightAndCloses) {
   Request request;
   Expected<std::size_t> read = 1;
   std::optional<Stream> reader(std::in_place, loop(), reader_fd);
-  reader->read_some(request, buffer, [&](Expected<std::size_t> size) { read = size; });
+  request.start(reader->read_some(buffer), [&](Expected<std::size_t> size) { read = size; });
   look();
   Stream moved = std::move(*reader);
   reader.reset();  // owns nothing any more
@@ -259,7 +279,7 @@ TEST_P(Contract, AHandleIsClosedByHandAndReleased) {
   Stream writer(loop(), writer_fd);
   Request request;
   bool closed = false;
-  reader.close(request, [&closed](Expected<void> result) { closed = result.has_value(); });
+  request.start(reader.close(), [&closed](Expected<void> result) { closed = result.has_value(); });
   EXPECT_FALSE(reader.is_open());
   run();
   EXPECT_TRUE(closed);
@@ -288,7 +308,7 @@ TEST_P(Contract, QueuedWritesArriveInOrderAndSayWhenTheyAreThrough) {
   std::vector<std::byte> received(expected.size());
   Stream reader(loop(), reader_fd);
   Request reading;
-  reader.read_exactly(reading, received, [](Expected<std::size_t>) {});
+  reading.start(reader.read_exactly(received), [](Expected<std::size_t>) {});
   run();
   EXPECT_TRUE(text_of(received) == expected);
   EXPECT_EQ(drained, 1);
@@ -338,27 +358,27 @@ TEST_P(Contract, AFileHandleIsOpenedWrittenReadAndMeasured) {
   constexpr const char* path = "wev-test-handle";
   Request request;
   Expected<File> opened = std::unexpected(Error(std::errc::no_link));
-  File::open(request, loop(), path, open_read | open_write | open_create | open_truncate,
-             [&opened](Expected<File> file) { opened = std::move(file); });
+  request.start(File::open(loop(), path, open_read | open_write | open_create | open_truncate),
+                [&opened](Expected<File> file) { opened = std::move(file); });
   run();
   ASSERT_TRUE(opened) << opened.error().code();
   File file = std::move(*opened);
   Expected<std::size_t> size = 0;
   const auto keep = [&size](Expected<std::size_t> got) { size = got; };
-  file.write_all(request, bytes_of("hello world"), keep);
+  request.start(file.write_all(bytes_of("hello world")), keep);
   run();
   EXPECT_EQ(size, 11u);
-  file.write_at(request, bytes_of("W"), 6, keep);
+  request.start(file.write_at(bytes_of("W"), 6), keep);
   run();
   bool synced = false;
-  file.sync(request, [&synced](Expected<void> result) { synced = result.has_value(); });
+  request.start(file.sync(), [&synced](Expected<void> result) { synced = result.has_value(); });
   run();
   EXPECT_TRUE(synced);
-  file.size(request, keep);
+  request.start(file.size(), keep);
   run();
   EXPECT_EQ(size, 11u);
   std::array<std::byte, 32> buffer{};
-  file.read_at(request, buffer, 6, keep);
+  request.start(file.read_at(buffer, 6), keep);
   run();
   EXPECT_EQ(text_of(std::span(buffer).first(size.value_or(0))), "World");
 }
@@ -367,8 +387,9 @@ TEST_P(Contract, AFileThatIsNotThereIsAnErrorInTheCallback) {
   NEEDS(files);
   Request request;
   Error error = std::errc{};
-  File::open(request, loop(), "wev-test-missing", open_read,
-             [&error](Expected<File> file) { error = file ? Error(std::errc{}) : file.error(); });
+  request.start(File::open(loop(), "wev-test-missing", open_read), [&error](Expected<File> file) {
+    error = file ? Error(std::errc{}) : file.error();
+  });
   EXPECT_EQ(error, std::errc{});
   run();
   EXPECT_EQ(error, std::errc::no_such_file_or_directory);

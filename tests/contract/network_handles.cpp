@@ -26,9 +26,10 @@ struct Ends {
   Request accepting;
 
   void make(Loop& loop, Listener<Socket>& listener, const Address& address) {
-    Socket::connect(connecting, loop, address,
-                    [this](Expected<Socket> socket) { client = std::move(socket); });
-    listener.accept(accepting, [this](Expected<Socket> socket) { server = std::move(socket); });
+    connecting.start(Socket::connect(loop, address),
+                     [this](Expected<Socket> socket) { client = std::move(socket); });
+    accepting.start(listener.accept(),
+                    [this](Expected<Socket> socket) { server = std::move(socket); });
   }
 };
 
@@ -54,17 +55,17 @@ TEST_P(Network, ATcpHandleConnectsCarriesBytesAndHalfCloses) {
     Request other;
     Expected<std::size_t> sent = 0;
     bool down = false;
-    ends.client->write_all(request, bytes_of("hello"),
-                           [&sent](Expected<std::size_t> size) { sent = size; });
-    ends.client->shutdown(other, Shutdown::send,
-                          [&down](Expected<void> result) { down = result.has_value(); });
+    request.start(ends.client->write_all(bytes_of("hello")),
+                  [&sent](Expected<std::size_t> size) { sent = size; });
+    other.start(ends.client->shutdown(Shutdown::send),
+                [&down](Expected<void> result) { down = result.has_value(); });
     run();
     EXPECT_EQ(sent, 5u);
     EXPECT_TRUE(down);
     std::array<std::byte, 16> buffer{};
     Expected<std::size_t> received = 0;
-    ends.server->read_exactly(request, buffer,
-                              [&received](Expected<std::size_t> size) { received = size; });
+    request.start(ends.server->read_exactly(buffer),
+                  [&received](Expected<std::size_t> size) { received = size; });
     run();
     ASSERT_EQ(received, 5u);
     EXPECT_EQ(text_of(std::span(buffer).first(5)), "hello");
@@ -88,9 +89,10 @@ TEST_P(Network, AUnixHandleIsTheSame) {
   Request reading;
   Expected<std::size_t> sent = 0;
   Expected<std::size_t> received = 0;
-  ends.client->write_vectored(writing, out, [&](Expected<std::size_t> size) { sent = size; });
+  writing.start(ends.client->write_vectored(out), [&](Expected<std::size_t> size) { sent = size; });
   run();
-  ends.server->read_vectored(reading, in, [&](Expected<std::size_t> size) { received = size; });
+  reading.start(ends.server->read_vectored(in),
+                [&](Expected<std::size_t> size) { received = size; });
   run();
   ASSERT_TRUE(sent && received);
   EXPECT_LE(*received, *sent);
@@ -114,11 +116,11 @@ TEST_P(Network, WhatCannotListenOrConnectSaysWhyAndLeavesNothingOpen) {
   Request other;
   Error refused = std::errc{};
   Error nowhere = std::errc{};
-  TcpStream::connect(request, loop(), taken, [&refused](Expected<TcpStream> stream) {
+  request.start(TcpStream::connect(loop(), taken), [&refused](Expected<TcpStream> stream) {
     if (!stream) refused = stream.error();
   });
   const Address empty;
-  TcpStream::connect(other, loop(), empty, [&nowhere](Expected<TcpStream> stream) {
+  other.start(TcpStream::connect(loop(), empty), [&nowhere](Expected<TcpStream> stream) {
     if (!stream) nowhere = stream.error();
   });
   EXPECT_EQ(nowhere, std::errc{});  // not from inside the call
@@ -132,13 +134,13 @@ TEST_P(Network, AConnectAndAnAcceptCanBeCanceled) {
   ASSERT_TRUE(listener);
   const Address address = listener->local_address().value_or(Address());
   Ends<TcpStream> first;
-  TcpStream::connect(first.connecting, loop(), address,
-                     [&first](Expected<TcpStream> s) { first.client = std::move(s); });
+  first.connecting.start(TcpStream::connect(loop(), address),
+                         [&first](Expected<TcpStream> s) { first.client = std::move(s); });
   run();
   ASSERT_TRUE(first.client);
   Request waiting;  // the backlog is full
   Error error = std::errc{};
-  TcpStream::connect(waiting, loop(), address, [&error](Expected<TcpStream> stream) {
+  waiting.start(TcpStream::connect(loop(), address), [&error](Expected<TcpStream> stream) {
     if (!stream) error = stream.error();
   });
   look();
@@ -155,7 +157,7 @@ TEST_P(Network, ManyConnectionsAreAcceptedByOneHandle) {
     Request request;
     std::deque<TcpStream> accepted;
     void accept() {
-      listener.accept(request, [this](Expected<TcpStream> stream) {
+      request.start(listener.accept(), [this](Expected<TcpStream> stream) {
         ASSERT_TRUE(stream);
         accepted.push_back(std::move(*stream));
         if (accepted.size() < 20) accept();
@@ -166,8 +168,8 @@ TEST_P(Network, ManyConnectionsAreAcceptedByOneHandle) {
   const Address address = listener->local_address().value_or(Address());
   std::deque<Ends<TcpStream>> clients(20);
   for (auto& client : clients) {
-    TcpStream::connect(client.connecting, loop(), address,
-                       [&client](Expected<TcpStream> s) { client.client = std::move(s); });
+    client.connecting.start(TcpStream::connect(loop(), address),
+                            [&client](Expected<TcpStream> s) { client.client = std::move(s); });
   }
   run();
   EXPECT_EQ(server.accepted.size(), 20u);
@@ -186,16 +188,16 @@ TEST_P(Network, UdpHandlesSendReceiveAndConnect) {
   Request receiving;
   Expected<std::size_t> received = 0;
   const auto keep = [&received](Expected<std::size_t> size) { received = size; };
-  second->receive_from(receiving, buffer, from, keep);
-  first->send_to(sending, bytes_of("ping"), to,
-                 [](Expected<std::size_t> size) { EXPECT_EQ(size, 4u); });
+  receiving.start(second->receive_from(buffer, from), keep);
+  sending.start(first->send_to(bytes_of("ping"), to),
+                [](Expected<std::size_t> size) { EXPECT_EQ(size, 4u); });
   run();
   ASSERT_EQ(received, 4u);
   EXPECT_EQ(from.address, first->local_address());
   ASSERT_TRUE(second->connect(from.address));
   ASSERT_TRUE(first->connect(to.address));
-  first->receive(receiving, buffer, keep);
-  second->send(sending, bytes_of("pong!"), [](Expected<std::size_t>) {});
+  receiving.start(first->receive(buffer), keep);
+  sending.start(second->send(bytes_of("pong!")), [](Expected<std::size_t>) {});
   run();
   ASSERT_EQ(received, 5u);
   EXPECT_EQ(text_of(std::span(buffer).first(5)), "pong!");
@@ -208,9 +210,9 @@ TEST_P(Network, APipeIsMadeWithBothItsEnds) {
   Request reading;
   Request writing;
   Expected<std::size_t> read = 0;
-  made->reader.read_exactly(reading, std::span(buffer).first(4),
-                            [&read](Expected<std::size_t> size) { read = size; });
-  made->writer.write_all(writing, bytes_of("pipe"), [](Expected<std::size_t>) {});
+  reading.start(made->reader.read_exactly(std::span(buffer).first(4)),
+                [&read](Expected<std::size_t> size) { read = size; });
+  writing.start(made->writer.write_all(bytes_of("pipe")), [](Expected<std::size_t>) {});
   run();
   ASSERT_EQ(read, 4u);
   EXPECT_EQ(text_of(std::span(buffer).first(4)), "pipe");

@@ -47,7 +47,8 @@ struct Waiter {
 
   void wait(const Process& process, Instant deadline = never) {
     status.reset();
-    process.wait(request, [this](Expected<ExitStatus> ended) { status = ended; }, deadline);
+    request.start(process.wait().deadline(deadline),
+                  [this](Expected<ExitStatus> ended) { status = ended; });
   }
   [[nodiscard]] bool ended_with(const ExitStatus& expected) const {
     return status && *status && **status == expected;
@@ -65,17 +66,14 @@ struct Listener {
   std::optional<Error> error;
 
   void wait(const Signal& signal, Instant deadline = never) {
-    signal.wait(
-        request,
-        [this](Expected<unsigned> came) {
-          ++calls;
-          if (came) {
-            times += *came;
-          } else {
-            error = came.error();
-          }
-        },
-        deadline);
+    request.start(signal.wait().deadline(deadline), [this](Expected<unsigned> came) {
+      ++calls;
+      if (came) {
+        times += *came;
+      } else {
+        error = came.error();
+      }
+    });
   }
 };
 
@@ -693,7 +691,7 @@ TEST_P(SignalContract, ClosingEndsWhatWaits) {
   look();
   Request closing;
   bool closed = false;
-  signal.close(closing, [&](Expected<void> outcome) { closed = outcome.has_value(); });
+  closing.start(signal.close(), [&](Expected<void> outcome) { closed = outcome.has_value(); });
   EXPECT_FALSE(signal.is_open());
   run();
   EXPECT_TRUE(closed);

@@ -14,11 +14,15 @@ LAYERS = [
     {"descriptor_table", "timer_heap", "backend", "backends", "readiness"},
     {"sim", "sim/", "thread_pool", "backend/"},
     {"async", "loop", "backend/best"},
-    {"request"},
-    {"handle"},
+    {"request", "frame_pool", "strand"},
+    {"handle", "sleep", "this_task", "awaiter", "sync"},
     {"timer", "stream"},
     {"file", "pipe", "socket", "write_queue"},
     {"tcp", "udp", "unix", "process", "signal", "resolve"},
+    # Tasks, which need no handles; programs put the two together.
+    {"task", "channel"},
+    {"ok", "scope", "run"},
+    {"when", "timeout", "task_group", "run_on"},
 ]
 # The only files that may ask which platform this is.
 PLATFORM_FILES = ("src/sys/", "include/wev/features.hpp")

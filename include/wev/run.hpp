@@ -1,0 +1,100 @@
+// run.hpp: from a program's main, or from callbacks, to a task.
+//
+//   wev::Loop loop;
+//   auto copied = wev::run(loop, copy(input, output));
+//
+// run() runs the loop until the task has ended, and gives what it ended with. A
+// program of callbacks starts a task by a Root instead, and lets the loop run as ever.
+#pragma once
+
+#include <new>
+#include <utility>
+
+#include "wev/inline_callable.hpp"
+#include "wev/task.hpp"
+
+namespace wev {
+
+/// A task's beginning: a strand that no other one waits for. What does not depend on
+/// the task's result.
+class RootBase : private Scheduler, private Strand {
+ public:
+  /// The task has ended, and the root can be destroyed.
+  [[nodiscard]] bool done() const noexcept { return !lives() && idle(); }
+  /// As for any task, see strand.hpp.
+  void cancel() noexcept { Strand::cancel(); }
+
+  /// How often the task, or one it has started, began to wait so far.
+  [[nodiscard]] std::size_t suspensions() const noexcept { return Scheduler::suspensions(); }
+  /// Cancels when that has become `suspension`. To test that a program can be cancelled
+  /// wherever it waits, count its suspensions and then cancel it at each of them.
+  void cancel_at(std::size_t suspension) noexcept { Scheduler::cancel_at(*this, suspension); }
+
+  /// Runs the loop until the task has ended; `Loop::stop` cancels it. Fails, with the
+  /// task cancelled and ended, with Errc::deadlock: it waits for what nothing in the
+  /// loop can bring about; and, with the task where it was, with the loop's error when
+  /// the backend is lost.
+  Expected<void> run();
+
+  /// Called when done(), as the last; it may destroy the root.
+  template <class F>
+  void on_done(F callback) {
+    on_done_.set(std::move(callback));
+  }
+
+ protected:
+  RootBase(Loop& loop, PromiseBase* task) noexcept;
+  ~RootBase() { WEV_ASSERT(done(), "~Root: its task has not ended"); }
+
+ private:
+  static void settled(Scheduler& scheduler) noexcept;
+
+  InlineFunction<> on_done_;
+  bool running_ = false;  // in run()
+};
+
+/// Begins a task in the loop's next tick.
+template <class T>
+class Root : private Task<T>, public RootBase {
+ public:
+  Root(Loop& loop, Task<T> task) noexcept
+      : Task<T>(std::move(task)), RootBase(loop, Task<T>::promise()) {}
+
+  /// What it ended with, once; throws what it threw. REQUIRES: done().
+  T take() {
+    WEV_ASSERT(done(), "Root::take: its task has not ended");
+    return Task<T>::take();
+  }
+};
+
+/// Runs `loop` until `task` has ended. Errors are the task's and those of
+/// RootBase::run; Errc::nested_run inside of another run, the task is not begun;
+/// not_enough_memory.
+template <class T>
+as_expected<T> run(Loop& loop, Task<T> task) {
+  if (loop.running()) return std::unexpected(Errc::nested_run);
+  // Not on the stack: where the backend is lost what it has is left to it for ever.
+  void* memory = FramePool::allocate(sizeof(Root<T>));
+  if (memory == nullptr) return std::unexpected(std::errc::not_enough_memory);
+  auto* root = new (memory) Root<T>(loop, std::move(task));
+  const Expected<void> ran = root->run();
+  if (!root->done()) return std::unexpected(ran.error());
+  struct Owner {
+    Root<T>* root;
+    ~Owner() {
+      root->~Root();
+      FramePool::release(root, sizeof(Root<T>));
+    }
+  } const owner{root};
+  if constexpr (std::is_void_v<T>) {
+    root->take();
+    if (!ran) return std::unexpected(ran.error());
+    return {};
+  } else {
+    T result = root->take();
+    if (!ran) return std::unexpected(ran.error());
+    return as_expected<T>(std::move(result));
+  }
+}
+
+}  // namespace wev

@@ -1,0 +1,177 @@
+// run_on.hpp: work for another thread.
+//
+//   auto sum = co_await wev::run_blocking([&] { return hash_of(file); });
+//   auto row = co_await wev::run_on(database_loop, find_row(key));
+//
+// The task that waits goes on where it was, on its own loop and thread.
+#pragma once
+
+#include <atomic>
+#include <coroutine>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "wev/awaiter.hpp"
+#include "wev/run.hpp"
+#include "wev/task.hpp"
+
+namespace wev {
+
+namespace internal {
+
+/// A function on its way through op::run_blocking.
+template <class F>
+class [[nodiscard("begins when it is awaited")]] RunBlocking {
+  using T = std::invoke_result_t<F&>;
+
+ public:
+  explicit RunBlocking(F function) : function_(std::move(function)) {}
+
+  class Awaiter {
+   public:
+    explicit Awaiter(F& function) noexcept
+        : function_(function), operation_(op::run_blocking(call, this)), inner_(operation_) {}
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> task) {
+      inner_.await_suspend(task);
+    }
+    as_expected<T> await_resume() {
+      const Result ran = inner_.await_resume();
+      thrown_.rethrow();
+      if (!ran) return std::unexpected(ran.error());
+      if constexpr (std::is_void_v<T>) {
+        return {};
+      } else {
+        return as_expected<T>(outcome_.take());
+      }
+    }
+
+   private:
+    // On the other thread.
+    static Result call(void* self) noexcept {
+      auto& awaiter = *static_cast<Awaiter*>(self);
+#if defined(__cpp_exceptions)
+      try {
+        awaiter.call();
+      } catch (...) {
+        awaiter.thrown_.keep();
+      }
+#else
+      awaiter.call();
+#endif
+      return 0;
+    }
+    void call() {
+      if constexpr (std::is_void_v<T>) {
+        function_();
+      } else {
+        outcome_.set(function_());
+      }
+    }
+
+    F& function_;
+    Awaitable<> operation_;
+    OperationAwaiter<ToCount> inner_;
+    Outcome<T> outcome_;
+    [[no_unique_address]] Thrown thrown_;
+  };
+  Awaiter operator co_await() && noexcept { return Awaiter(function_); }
+
+ private:
+  F function_;
+};
+
+/// A task that another loop runs. What does not depend on its result.
+//
+// here   begin(): posts to the other loop, and waits on an Async of its own
+// there  on_begin(): the task begins; is_over(): it has ended, the Async is notified
+// here   on_notified(): the task that waits goes on
+//
+// A cancel is posted likewise, once. The end waits for one that is under way, which
+// is in memory of ours.
+class Abroad : private Waiter {
+ protected:
+  /// There: begins the task.
+  using MakeRoot = RootBase& (*)(Abroad & self, Loop& there) noexcept;
+
+  Abroad(Loop& there, MakeRoot make_root) noexcept
+      : Waiter{stop}, there_(there), make_root_(make_root) {}
+  ~Abroad() = default;
+
+  /// `caller` waits for it.
+  void begin(PromiseBase& caller) noexcept;
+
+ private:
+  enum State : unsigned { cancel_posted = 1, ended = 2 };
+
+  void post_cancel() noexcept;
+  void is_over() noexcept;
+  static void stop(Waiter& self) noexcept;
+  static Action on_begin(void* self, Loop& there, Completion&, Result) noexcept;
+  static Action on_cancel(void* self, Loop& there, Completion&, Result) noexcept;
+  static Action on_notified(void* self, Loop& here, Completion&, Result result) noexcept;
+
+  Loop& there_;
+  MakeRoot make_root_;
+  std::atomic<unsigned> state_{0};
+  Completion begin_, cancel_;  // of the other loop
+  RootBase* root_ = nullptr;   // there
+  bool cancel_came_ = false;   // there
+  Strand* strand_ = nullptr;
+  std::optional<Async> over_;
+  Completion waiting_;  // for that
+};
+
+template <class T>
+class [[nodiscard("begins when it is awaited")]] RunOn {
+ public:
+  RunOn(Loop& loop, Task<T> task) noexcept : loop_(loop), task_(std::move(task)) {}
+
+  class Awaiter : private Abroad {
+   public:
+    Awaiter(Loop& loop, Task<T> task) noexcept : Abroad(loop, make_root), task_(std::move(task)) {}
+    [[nodiscard]] bool await_ready() const noexcept { return !task_.valid(); }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> task) noexcept {
+      begin(task.promise());
+    }
+    T await_resume() { return root_ ? root_->take() : task_.take(); }
+
+   private:
+    static RootBase& make_root(Abroad& self, Loop& there) noexcept {
+      auto& awaiter = static_cast<Awaiter&>(self);
+      return awaiter.root_.emplace(there, std::move(awaiter.task_));
+    }
+
+    Task<T> task_;
+    std::optional<Root<T>> root_;
+  };
+  Awaiter operator co_await() && noexcept { return Awaiter(loop_, std::move(task_)); }
+
+ private:
+  Loop& loop_;
+  Task<T> task_;
+};
+
+}  // namespace internal
+
+/// Calls `function` on a thread that may be kept waiting, of the backend's pool
+/// (thread_pool.hpp), and ends with what it returns; an error is also what keeps it
+/// from being called. One that was begun is not interrupted. Where there are no threads
+/// (WASI 0.1) the loop's own is kept waiting.
+template <class F>
+auto run_blocking(F function) {
+  return internal::RunBlocking<F>(std::move(function));
+}
+
+/// Runs `task` on another loop, whose thread may be another, and ends with what it
+/// returns. The task's frame is freed here; what it waits for there is of that loop.
+/// REQUIRES: `loop` runs, or will, until then: something of its own holds it open.
+template <class T>
+auto run_on(Loop& loop, Task<T> task) {
+  return internal::RunOn<T>(loop, std::move(task));
+}
+
+}  // namespace wev

@@ -1,0 +1,317 @@
+// task.hpp: coroutines on a loop.
+//
+//   wev::Task<wev::Expected<std::size_t>> copy(wev::Stream& from, wev::Stream& to) {
+//     std::array<std::byte, 4096> buffer;
+//     for (std::size_t copied = 0;;) {
+//       const std::size_t size = co_await wev::ok(from.read_some(buffer));
+//       if (size == 0) co_return copied;
+//       copied += co_await wev::ok(to.write_all(std::span(buffer).first(size)));
+//     }
+//   }
+//   ...
+//   wev::Loop loop;
+//   auto copied = wev::run(loop, copy(input, output));
+//
+// Task       Begins when it is awaited, and is awaited once. It belongs to whoever
+//            holds the Task; awaiting it keeps its frame until it has ended.
+// Awaited    Tasks; what handles return (request.hpp), with `deadline` and `within`;
+//            what wev::op returns, bare; an Async; sleep(), yield() (sleep.hpp); Event,
+//            Mutex, Channel and the like (sync.hpp, channel.hpp); when_all and when_any
+//            (when.hpp), timeout and shield (timeout.hpp), with_group (task_group.hpp),
+//            run_blocking and run_on (run_on.hpp).
+// Results    Are std::expected. `co_await ok(x)` is its value, or ends this task, whose
+//            own result then is x's error.
+// Cancel     See strand.hpp. What the task waits for ends with operation_canceled; the
+//            task goes on from there and returns as from any error, so every frame is
+//            left in order. What has to be done though the task is cancelled is
+//            shielded.
+// Memory     One frame for each task, from a FramePool; nothing else is allocated.
+//            Without memory for it a task that is awaited ends with not_enough_memory
+//            if its result is an Expected, else throws std::bad_alloc; without
+//            exceptions that is an assertion.
+// Exceptions Those a task throws are thrown by the co_await that waits for it, and by
+//            run(). All of a program is compiled with them, or all without.
+// Thread     The loop's that runs it.
+#pragma once
+
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "wev/awaiter.hpp"
+#include "wev/frame_pool.hpp"
+#include "wev/strand.hpp"
+
+namespace wev {
+
+template <class T>
+class Task;
+
+/// Whether a type is std::expected<..., Error>, and so can say that there is no memory.
+template <class T>
+inline constexpr bool is_expected = false;
+template <class T>
+inline constexpr bool is_expected<Expected<T>> = true;
+
+/// What a T becomes where an Error may come in its place.
+template <class T>
+struct AsExpected {
+  using type = Expected<T>;
+};
+template <class T>
+struct AsExpected<Expected<T>> {
+  using type = Expected<T>;
+};
+template <class T>
+using as_expected = typename AsExpected<T>::type;
+
+// The promise -----------------------------------------------------------------------
+
+namespace internal {
+
+/// What a task has ended with.
+template <class T>
+class Outcome {
+ public:
+  template <class U>
+  void set(U&& value) {
+    value_.emplace(std::forward<U>(value));
+  }
+  T take() { return std::move(*value_); }
+
+ private:
+  std::optional<T> value_;
+};
+template <class T>
+class Outcome<T&> {
+ public:
+  void set(T& value) noexcept { value_ = &value; }
+  T& take() const noexcept { return *value_; }
+
+ private:
+  T* value_ = nullptr;
+};
+template <>
+class Outcome<void> {
+ public:
+  void take() const noexcept {}
+};
+
+#if defined(__cpp_exceptions)
+class Thrown {
+ public:
+  void keep() noexcept { exception_ = std::current_exception(); }
+  void rethrow() const {
+    if (exception_) std::rethrow_exception(exception_);
+  }
+  explicit operator bool() const noexcept { return exception_ != nullptr; }
+
+ private:
+  std::exception_ptr exception_;
+};
+#else
+class Thrown {
+ public:
+  void keep() noexcept {}
+  void rethrow() const noexcept {}
+  explicit operator bool() const noexcept { return false; }
+};
+#endif
+
+/// What a task ends with for whose frame there was no memory.
+template <class T>
+T no_memory() {
+  if constexpr (is_expected<T>) {
+    return T(std::unexpect, std::errc::not_enough_memory);
+  } else {
+#if defined(__cpp_exceptions)
+    throw std::bad_alloc();
+#else
+    assertion_failed("Task: no memory for its frame, and its result cannot say so", __FILE_NAME__,
+                     __LINE__);
+#endif
+  }
+}
+
+struct EndOfTask {
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> task) const noexcept {
+    PromiseBase& promise = task.promise();
+    promise.strand->finish(promise);
+  }
+  void await_resume() const noexcept {}
+};
+
+template <class T>
+struct TaskPromise : PromiseBase {
+  using Value = T;
+
+  Outcome<T> outcome;
+  [[no_unique_address]] Thrown thrown;
+
+  // The standard's form where failing is an error, and what g++ 12 looks for instead.
+  static void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return FramePool::allocate(size);
+  }
+  static void* operator new(std::size_t size) noexcept { return FramePool::allocate(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept {
+    FramePool::release(memory, size);
+  }
+
+  TaskPromise() noexcept = default;
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  EndOfTask final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept { thrown.keep(); }
+
+  // What operations and Asyncs become when they are awaited bare.
+  static Awaitable<> await_transform(const Operation& operation) noexcept {
+    return Awaitable<>(operation);
+  }
+  static Awaitable<ToNothing> await_transform(Async& async) noexcept {
+    return Awaitable<ToNothing>(op::async_wait(async));
+  }
+  template <class A>
+    requires(!std::is_base_of_v<Operation, std::remove_cvref_t<A>>)
+  static A&& await_transform(A&& awaitable) noexcept {
+    return std::forward<A>(awaitable);
+  }
+};
+
+template <class T>
+struct ReturningPromise : TaskPromise<T> {
+  template <class U = T>
+    requires std::is_convertible_v<U, T>
+  void return_value(U&& value) {
+    this->outcome.set(std::forward<U>(value));
+  }
+  Task<T> get_return_object() noexcept;
+  static Task<T> get_return_object_on_allocation_failure() noexcept;
+};
+template <>
+struct ReturningPromise<void> : TaskPromise<void> {
+  void return_void() const noexcept {}
+  inline Task<void> get_return_object() noexcept;
+  inline static Task<void> get_return_object_on_allocation_failure() noexcept;
+};
+
+}  // namespace internal
+
+// The task --------------------------------------------------------------------------
+
+template <class T = void>
+class [[nodiscard("a task begins when it is awaited")]] Task {
+ public:
+  using Value = T;
+  using promise_type = internal::ReturningPromise<T>;
+
+  /// No task. Awaited it ends like one without memory.
+  Task() = default;
+  Task(Task&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
+  Task& operator=(Task&& other) noexcept {
+    if (this != &other) {
+      reset();
+      promise_ = std::exchange(other.promise_, nullptr);
+    }
+    return *this;
+  }
+  /// REQUIRES: it was not begun, or has ended.
+  ~Task() { reset(); }
+
+  /// false: it was awaited already, or there was no memory for its frame.
+  [[nodiscard]] bool valid() const noexcept { return promise_ != nullptr; }
+
+  auto operator co_await() && noexcept { return Awaiter(std::move(*this)); }
+
+  // For what starts tasks on strands ------------------------------------------------
+
+  [[nodiscard]] PromiseBase* promise() const noexcept { return promise_; }
+  /// What it has ended with; its frame is gone when this returns.
+  /// REQUIRES: it has ended, or is not valid().
+  T take() {
+    if (promise_ == nullptr) return internal::no_memory<T>();
+    const Task ended = std::move(*this);
+    ended.promise_->thrown.rethrow();
+    return ended.promise_->outcome.take();
+  }
+
+ private:
+  friend promise_type;
+
+  class Awaiter {
+   public:
+    explicit Awaiter(Task task) noexcept : task_(std::move(task)) {}
+    [[nodiscard]] bool await_ready() const noexcept { return !task_.valid(); }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> caller) noexcept {
+      PromiseBase& promise = caller.promise();
+      promise.strand->call(*task_.promise_, promise);
+    }
+    T await_resume() { return task_.take(); }
+
+   private:
+    Task task_;
+  };
+
+  explicit Task(promise_type& promise) noexcept : promise_(&promise) {}
+  void reset() noexcept {
+    if (promise_ != nullptr) std::exchange(promise_, nullptr)->self.destroy();
+  }
+
+  promise_type* promise_ = nullptr;
+};
+
+namespace internal {
+
+template <class T>
+Task<T> ReturningPromise<T>::get_return_object() noexcept {
+  this->self = std::coroutine_handle<ReturningPromise>::from_promise(*this);
+  return Task<T>(*this);
+}
+template <class T>
+Task<T> ReturningPromise<T>::get_return_object_on_allocation_failure() noexcept {
+  return {};
+}
+Task<void> ReturningPromise<void>::get_return_object() noexcept {
+  self = std::coroutine_handle<ReturningPromise>::from_promise(*this);
+  return Task<void>(*this);
+}
+Task<void> ReturningPromise<void>::get_return_object_on_allocation_failure() noexcept { return {}; }
+
+}  // namespace internal
+
+/// What `co_await` of an A gives.
+template <class A>
+using Awaited =
+    decltype(get_awaiter(internal::TaskPromise<void>::await_transform(std::declval<A>()))
+                 .await_resume());
+
+namespace internal {
+
+template <class T>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<Task<T>> = true;
+
+template <class A>
+Task<Awaited<A>> awaiting(A awaitable) {
+  co_return co_await std::move(awaitable);
+}
+
+}  // namespace internal
+
+/// A task that awaits `awaitable`; that itself if it is one.
+template <class A>
+auto as_task(A&& awaitable) {
+  if constexpr (internal::is_task<std::remove_cvref_t<A>>) {
+    return std::forward<A>(awaitable);
+  } else {
+    return internal::awaiting<std::remove_cvref_t<A>>(std::forward<A>(awaitable));
+  }
+}
+
+}  // namespace wev

@@ -1,0 +1,99 @@
+#include "wev/strand.hpp"
+
+#include <utility>
+
+namespace wev {
+
+// One strand ----------------------------------------------------------------------------
+
+void Strand::start(Scheduler& scheduler, PromiseBase& task) noexcept {
+  WEV_ASSERT(!started_, "Strand::start: it was started already");
+  started_ = true;
+  scheduler_ = &scheduler;
+  task.strand = this;
+  next_ = &task;
+  scheduler_->make_ready(*this);
+}
+
+void Strand::cancel() noexcept {
+  if (cancel_asked_) return;
+  cancel_asked_ = true;
+  interrupt();
+}
+
+void Strand::interrupt() noexcept {
+  if (waiter_ == nullptr || !canceled()) return;
+  Waiter& waiter = *std::exchange(waiter_, nullptr);
+  waiter.cancel(waiter);
+}
+
+void Strand::park(PromiseBase& task, Waiter& waiter) noexcept {
+  parked_ = &task;
+  waiter_ = &waiter;
+  if (++scheduler_->suspensions_ == scheduler_->cancel_at_) scheduler_->to_cancel_->cancel();
+  interrupt();
+}
+
+void Strand::unpark() noexcept {
+  WEV_ASSERT(parked_ != nullptr, "Strand: it is woken, but does not wait");
+  waiter_ = nullptr;
+  next_ = std::exchange(parked_, nullptr);
+}
+
+void Strand::wake() noexcept {
+  unpark();
+  scheduler_->make_ready(*this);
+}
+
+void Strand::resume() noexcept {
+  unpark();
+  scheduler_->run(this);
+}
+
+void Strand::drive() noexcept {
+  while (PromiseBase* task = std::exchange(next_, nullptr)) {
+    if (Gate* gate = std::exchange(task->gate, nullptr); gate != nullptr && !gate->passes(*gate)) {
+      finish(*task);
+    } else {
+      task->self.resume();
+    }
+  }
+  if (ended_) on_end_(*this);
+}
+
+// Those that are ready ----------------------------------------------------------------
+
+void Scheduler::make_ready(Strand& strand) noexcept {
+  strand.ready_next_ = nullptr;
+  *last_ = &strand;
+  last_ = &strand.ready_next_;
+  if (!running_ && completion_.state() == Completion::State::dead) {
+    loop_.add(completion_, op::noop(), this, on_turn);
+  }
+}
+
+void Scheduler::run(Strand* strand) noexcept {
+  running_ = true;
+  if (strand != nullptr) strand->drive();
+  for (int left = most_at_once; left > 0 && first_ != nullptr; --left) {
+    Strand& next = *first_;
+    first_ = next.ready_next_;
+    if (first_ == nullptr) last_ = &first_;
+    next.drive();
+  }
+  running_ = false;
+  if (first_ != nullptr) {
+    if (completion_.state() == Completion::State::dead) {
+      loop_.add(completion_, op::noop(), this, on_turn);
+    }
+    return;
+  }
+  if (settled_ != nullptr && idle()) settled_(*this);
+}
+
+Action Scheduler::on_turn(void* self, Loop&, Completion&, Result) noexcept {
+  static_cast<Scheduler*>(self)->run(nullptr);
+  return Action::disarm;
+}
+
+}  // namespace wev
