@@ -12,13 +12,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <utility>
-#include <vector>
 
+#include "wev/coroutines.hpp"
 #include "wev/tcp.hpp"
-#include "wev/timer.hpp"
 
 namespace {
 
@@ -26,7 +24,8 @@ using namespace std::chrono_literals;
 using wev::Address;
 using wev::Expected;
 using wev::Loop;
-using wev::Request;
+using wev::ok;
+using wev::Task;
 using wev::TcpListener;
 using wev::TcpStream;
 
@@ -37,67 +36,35 @@ int fail(const char* what, wev::Error error) {
 
 // The server -----------------------------------------------------------------------
 
-// Owns itself until its connection ends.
-class Peer {
- public:
-  explicit Peer(TcpStream stream) : stream_(std::move(stream)) {}
-
-  void receive() {
-    request_.start(stream_.read_some(buffer_), [this](Expected<std::size_t> size) {
-      if (!size || *size == 0) return end();
-      send(*size);
-    });
+Task<> echo(TcpStream peer) {
+  std::array<std::byte, 4096> buffer;
+  for (;;) {
+    const auto size = co_await peer.read_some(buffer);
+    if (!size || *size == 0) co_return;  // an error, or the peer is done
+    const auto sent = co_await peer.write_all(std::span(buffer).first(*size));
+    if (!sent || *sent < *size) co_return;
   }
+}
 
- private:
-  void send(std::size_t size) {
-    request_.start(stream_.write_all(std::span(buffer_).first(size)),
-                   [this, size](Expected<std::size_t> sent) {
-                     if (!sent || *sent < size) return end();
-                     receive();
-                   });
-  }
-
-  void end() { delete this; }
-
-  TcpStream stream_;
-  Request request_;
-  std::array<std::byte, 4096> buffer_{};
-};
-
-class Server {
- public:
-  Server(Loop& loop, TcpListener listener) : listener_(std::move(listener)), retry_(loop) {
-    accept();
-    watch_stdin();
-  }
-
- private:
-  void accept() {
-    accepting_.start(listener_.accept(), [this](Expected<TcpStream> stream) {
-      if (stream) {
-        (new Peer(std::move(*stream)))->receive();
-        accept();
-      } else if (stream.error() != wev::Errc::operation_canceled) {
-        // Out of descriptors, perhaps: others will end.
-        retry_.after(50ms, [this](std::size_t) { accept(); });
+Task<> serve(TcpListener listener) {
+  co_await wev::with_group(wev::isolate, [&](wev::TaskGroup& connections) -> Task<> {
+    for (;;) {
+      auto peer = co_await listener.accept();
+      if (peer) {
+        connections.spawn(echo(std::move(*peer)));
+      } else if (!co_await wev::sleep(50ms)) {  // out of descriptors, perhaps: others will end
+        co_return;
       }
-    });
-  }
+    }
+  });
+}
 
-  void watch_stdin() {
-    watching_.start(input_.read_some(ignored_), [this](Expected<std::size_t> size) {
-      if (size && *size > 0) return watch_stdin();
-      listener_.loop().stop();
-    });
+Task<> end_of_stdin(Loop& loop) {
+  const auto input = wev::Stream::standard_input(loop);
+  std::array<std::byte, 256> ignored;
+  while ((co_await input.read_some(ignored)).value_or(0) > 0) {
   }
-
-  TcpListener listener_;
-  wev::Timer retry_;
-  wev::Stream input_ = wev::Stream::standard_input(listener_.loop());
-  Request accepting_, watching_;
-  std::array<std::byte, 256> ignored_{};
-};
+}
 
 int serve(std::uint16_t port) {
   Loop loop;
@@ -107,10 +74,8 @@ int serve(std::uint16_t port) {
   if (!address) return fail("listening", address.error());
   std::printf("%d\n", address->port());
   std::fflush(stdout);
-  Server server(loop, std::move(*listener));
-  if (const auto ran = loop.run(); !ran) return fail("running", ran.error());
-  if (const auto drained = loop.drain(); !drained) return fail("ending", drained.error());
-  return 0;
+  const auto ran = wev::run(loop, wev::when_any(serve(std::move(*listener)), end_of_stdin(loop)));
+  return ran ? 0 : fail("running", ran.error());
 }
 
 // The load -------------------------------------------------------------------------
@@ -121,54 +86,36 @@ struct Load {
   int failed = 0;
 };
 
-class Client {
- public:
-  Client(Loop& loop, const Address& address, Load& load) : load_(load) {
-    request_.start(TcpStream::connect(loop, address), [this](Expected<TcpStream> stream) {
-      if (!stream) return give_up();
-      stream_ = std::move(*stream);
-      send();
-    });
+Task<Expected<void>> make_round_trips(Loop& loop, const Address& address, Load& load) {
+  TcpStream stream = co_await ok(TcpStream::connect(loop, address));
+  std::array<std::byte, 64> message{};
+  for (std::uint64_t i = 0; i < load.round_trips; ++i) {
+    co_await ok(stream.write_all(message));
+    const std::size_t size = co_await ok(stream.read_exactly(message));
+    if (size < message.size()) co_return std::unexpected(std::errc::connection_reset);
+    ++load.made;
   }
+  co_return {};
+}
 
- private:
-  static constexpr std::size_t message_size = 64;
-
-  void send() {
-    request_.start(stream_.write_all(message_), [this](Expected<std::size_t> size) {
-      if (!size || *size < message_size) return give_up();
-      receive();
-    });
-  }
-
-  void receive() {
-    request_.start(stream_.read_exactly(message_), [this](Expected<std::size_t> size) {
-      if (!size || *size < message_size) return give_up();
-      ++load_.made;
-      if (++made_ < load_.round_trips) return send();
-      stream_ = TcpStream();  // closed
-    });
-  }
-
-  void give_up() { ++load_.failed; }
-
-  Load& load_;
-  TcpStream stream_;
-  Request request_;
-  std::uint64_t made_ = 0;
-  std::array<std::byte, message_size> message_{};
-};
+Task<> make_connection(Loop& loop, const Address& address, Load& load) {
+  const auto made = co_await make_round_trips(loop, address, load);
+  if (!made) ++load.failed;
+}
 
 int load(std::uint16_t port, std::size_t connections, std::uint64_t round_trips) {
   Loop loop;
   Load load{round_trips};
   const Address address = Address::loopback(port);
   const wev::Instant began = loop.backend().now();
-  std::vector<std::unique_ptr<Client>> clients;
-  for (std::size_t i = 0; i < connections; ++i) {
-    clients.push_back(std::make_unique<Client>(loop, address, load));
-  }
-  if (const auto ran = loop.run(); !ran) return fail("running", ran.error());
+  const auto ran =
+      wev::run(loop, wev::with_group(wev::isolate, [&](wev::TaskGroup& group) -> Task<> {
+                 for (std::size_t i = 0; i < connections; ++i) {
+                   if (!group.spawn(make_connection(loop, address, load))) ++load.failed;
+                 }
+                 co_return;
+               }));
+  if (!ran) return fail("running", ran.error());
   const std::chrono::duration<double> took = loop.backend().now() - began;
   std::printf("%llu round trips on %zu connections in %.3f s: %.0f a second\n",
               static_cast<unsigned long long>(load.made), connections, took.count(),

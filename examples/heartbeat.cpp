@@ -1,31 +1,34 @@
+#include <array>
 #include <cstdio>
 
-#include "wev/loop.hpp"
+#include "wev/coroutines.hpp"
+#include "wev/stream.hpp"
 
 using namespace std::chrono_literals;
 
-// Echoes stdin, and counts heartbeats until it ends.
-struct Program {
-  wev::Completion input, heartbeat;
-  std::byte buffer[4096];
-  int beats = 0;
-};
+// Copies stdin to stdout until it ends, and gives up where nothing comes for an hour.
+wev::Task<wev::Expected<std::size_t>> copy(wev::Loop& loop) {
+  const auto input = wev::Stream::standard_input(loop);
+  const auto output = wev::Stream::standard_output(loop);
+  std::array<std::byte, 4096> buffer;
+  for (std::size_t copied = 0;;) {
+    const std::size_t size = co_await wev::ok(input.read_some(buffer).within(1h));
+    if (size == 0) co_return copied;
+    copied += co_await wev::ok(output.write_all(std::span(buffer).first(size)));
+  }
+}
+
+// Counts until it is cancelled.
+wev::Task<> beat(int& beats) {
+  while (const auto slept = co_await wev::sleep(100ms)) ++beats;
+}
 
 int main() {
   wev::Loop loop;
-  Program program;
-  loop.timer(program.heartbeat, 100ms, &program, [](void* p, auto&, auto&, wev::Result periods) {
-    static_cast<Program*>(p)->beats += periods ? static_cast<int>(*periods) : 0;
-    return wev::Action::rearm;
-  });
-  loop.unref(program.heartbeat);  // goes on only as long as something else does
-  loop.add(program.input, wev::op::read(0, program.buffer), &program,
-           [](void* p, wev::Loop&, wev::Completion&, wev::Result size) {
-             if (!size || *size == 0) return wev::Action::disarm;  // an error, or the end
-             std::fwrite(static_cast<Program*>(p)->buffer, 1, *size, stdout);
-             return wev::Action::rearm;
-           });
-  const bool ran = loop.run() && loop.drain();
-  std::printf("%d heartbeats\n", program.beats);
-  return ran ? 0 : 1;
+  int beats = 0;
+  const auto first = wev::run(loop, wev::when_any(copy(loop), beat(beats)));
+  if (!first) return 1;  // the loop cannot run here
+  const auto copied = std::get<0>(*first);
+  std::fprintf(stderr, "%d heartbeats\n", beats);
+  return copied ? 0 : 1;
 }

@@ -2,8 +2,9 @@
 //
 //   meter [--size BYTES] [--quiet] < in > out
 //
-// A read, a write and a timer of 100 ms are in flight at once, on two buffers
-// that swap places. With --size it draws a bar and when it will be done.
+// One task reads and one writes: full buffers go one way through a channel, and
+// empty ones back through another. A third draws. With --size it draws a bar and when
+// it will be done.
 //
 // Exit codes: 0 all copied; 1 wrong usage; 2 reading failed; 3 writing failed;
 // 4 the reader of stdout went away; 5 the host cannot run the loop.
@@ -16,16 +17,18 @@
 #include <span>
 #include <utility>
 
-#include "wev/loop.hpp"
+#include "wev/coroutines.hpp"
+#include "wev/stream.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
-using wev::Action;
-using wev::Completion;
+using wev::Error;
+using wev::Expected;
 using wev::Instant;
 using wev::Loop;
-using wev::Result;
+using wev::ok;
+using wev::Task;
 
 constexpr int exit_usage = 1;
 constexpr int exit_read = 2;
@@ -65,72 +68,73 @@ class Meter {
   int run() {
     started_ = loop_.now();
     drawn_at_ = started_;
-    if (!quiet_) loop_.timer(timer_, 100ms, this, on_timer);
-    if (!quiet_) loop_.unref(timer_);
-    read();
-    if (!loop_.run() || !loop_.drain()) status_ = exit_host;
+    const auto ran = wev::run(loop_, wev::when_any(copy(), draw_often()));
+    if (!ran) status_ = exit_host;
     if (!quiet_) finish();
     return status_;
   }
 
  private:
-  // Reading and writing: as long as one buffer is written the other is filled.
+  using Buffer = std::array<std::byte, buffer_size>;
+  struct Filled {
+    Buffer* buffer;
+    std::size_t size;
+  };
 
-  void read() { loop_.add(reading_, wev::op::read(0, *filling_), this, on_read); }
-
-  static Action on_read(void* self, Loop&, Completion&, Result result) {
-    static_cast<Meter*>(self)->has_read(result);
-    return Action::disarm;
+  // As long as one buffer is written the other is filled.
+  Task<> copy() {
+    for (auto& buffer : buffers_) (void)empty_.try_send(buffer);
+    co_await wev::with_group(wev::fail_fast, [this](wev::TaskGroup& group) -> Task<Expected<void>> {
+      group.spawn(write());
+      return read();
+    });
   }
 
-  void has_read(Result result) {
-    if (!result) return fail(exit_read, result.error());
-    ended_ = *result == 0;
-    filled_ = *result;
-    if (left_.empty()) swap();
-  }
-
-  // The filled buffer is written from now on, and the other one is filled.
-  void swap() {
-    if (filled_ == 0) return;
-    std::swap(filling_, emptying_);
-    left_ = std::span(*emptying_).first(std::exchange(filled_, 0));
-    loop_.add(writing_, wev::op::write(1, left_), this, on_write);
-    read();
-  }
-
-  static Action on_write(void* self, Loop&, Completion&, Result result) {
-    static_cast<Meter*>(self)->has_written(result);
-    return Action::disarm;
-  }
-
-  void has_written(Result result) {
-    if (!result) {
-      const bool gone = result.error() == std::errc::broken_pipe;
-      return fail(gone ? exit_reader_gone : exit_write, result.error());
+  Task<Expected<void>> read() {
+    const auto input = wev::Stream::standard_input(loop_);
+    for (;;) {
+      Buffer* buffer = co_await ok(empty_.receive());
+      const auto size = co_await input.read_some(*buffer);
+      if (!size) co_return fail(exit_read, size.error());
+      if (*size == 0) break;
+      co_await ok(full_.send({buffer, *size}));
     }
-    copied_ += *result;
-    left_ = left_.subspan(*result);
-    if (!left_.empty()) {
-      loop_.add(writing_, wev::op::write(1, left_), this, on_write);
-    } else if (!ended_) {
-      swap();
+    full_.close();
+    co_return {};
+  }
+
+  Task<Expected<void>> write() {
+    const auto output = wev::Stream::standard_output(loop_);
+    while (auto filled = co_await full_.receive()) {
+      for (auto left = std::span(*filled->buffer).first(filled->size); !left.empty();) {
+        const auto size = co_await output.write_some(left);
+        if (!size) {
+          const bool gone = size.error() == std::errc::broken_pipe;
+          co_return fail(gone ? exit_reader_gone : exit_write, size.error());
+        }
+        copied_ += *size;
+        left = left.subspan(*size);
+      }
+      co_await ok(empty_.send(filled->buffer));
     }
+    co_return {};
   }
 
-  void fail(int status, wev::Error error) {
-    if (error == wev::Errc::operation_canceled) return;  // by the one that failed first
-    status_ = status;
-    error_ = error.code();
-    loop_.cancel(reading_);
-    loop_.cancel(writing_);
+  std::unexpected<Error> fail(int status, Error error) {
+    if (error != wev::Errc::operation_canceled) {  // by the one that failed first
+      status_ = status;
+      error_ = error.code();
+    }
+    return std::unexpected(error);
   }
 
-  // Drawing.
+  // Drawing -------------------------------------------------------------------------
 
-  static Action on_timer(void* self, Loop&, Completion&, Result) {
-    static_cast<Meter*>(self)->draw();
-    return Action::rearm;
+  Task<> draw_often() {
+    wev::Interval often(loop_, 100ms);
+    while (co_await often.next()) {
+      if (!quiet_) draw();
+    }
   }
 
   void draw() {
@@ -189,15 +193,11 @@ class Meter {
     }
   }
 
-  using Buffer = std::array<std::byte, buffer_size>;
-
   Loop loop_;
-  Completion reading_, writing_, timer_;
-  std::unique_ptr<Buffer> filling_ = std::make_unique<Buffer>();
-  std::unique_ptr<Buffer> emptying_ = std::make_unique<Buffer>();
-  std::size_t filled_ = 0;           // bytes in filling_ that wait for their turn
-  std::span<const std::byte> left_;  // of emptying_, still to be written
-  bool ended_ = false;               // stdin is at its end
+  std::unique_ptr<Buffer> memory_[2] = {std::make_unique<Buffer>(), std::make_unique<Buffer>()};
+  Buffer* buffers_[2] = {memory_[0].get(), memory_[1].get()};
+  wev::Channel<Buffer*> empty_{2};
+  wev::Channel<Filled> full_{2};
 
   const std::uint64_t size_;
   const bool quiet_;

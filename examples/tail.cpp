@@ -16,14 +16,16 @@
 #include <string_view>
 #include <utility>
 
+#include "wev/coroutines.hpp"
 #include "wev/file.hpp"
 #include "wev/stream.hpp"
-#include "wev/timer.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 using wev::Expected;
+using wev::ok;
+using wev::Task;
 
 constexpr std::size_t first_lines = 10;
 constexpr int exit_usage = 1;
@@ -35,46 +37,49 @@ class Tail {
   explicit Tail(const char* path) : path_(path) {}
 
   int run() {
-    if (path_ != nullptr) {
-      request_.start(
-          wev::File::open(loop_, path_, wev::open_read), [this](Expected<wev::File> file) {
-            if (!file) return fail("opening", exit_read, file.error());
-            file_ = std::move(*file);
-            request_.start(file_.size(), [this](Expected<std::size_t> size) { begin(size); });
-            watch_stdin();
-          });
-    } else {
-      copy();
-    }
-    if (const auto ran = loop_.run(); !ran) fail("running", exit_read, ran.error());
-    (void)loop_.drain();
+    const auto ran = wev::run(loop_, path_ == nullptr ? copy() : follow());
+    if (!ran) fail("running", exit_read, ran.error());
     return status_;
   }
 
  private:
   void fail(const char* what, int status, wev::Error error) {
-    if (error == wev::Errc::operation_canceled) return;
+    if (error == wev::Errc::operation_canceled) return;  // it is only told to end
     std::fprintf(stderr, "tail: %s failed (error %d)\n", what, error.code());
     status_ = status;
-    loop_.stop();
   }
 
   // A file ------------------------------------------------------------------------
 
-  // Shows the last lines of what is there.
-  void begin(Expected<std::size_t> size) {
-    if (!size) return fail("asking for the size", exit_read, size.error());
-    size_ = *size;
-    position_ = size_ - std::min<std::uint64_t>(size_, buffer_.size());
-    request_.start(file_.read_at(buffer_, position_), [this](Expected<std::size_t> read) {
-      if (!read) return fail("reading", exit_read, read.error());
-      const std::string_view text(reinterpret_cast<const char*>(buffer_.data()), *read);
-      position_ += last_lines(text);
-      follow();
-    });
+  Task<> follow() {
+    const auto file = co_await wev::File::open(loop_, path_, wev::open_read);
+    if (!file) co_return fail("opening", exit_read, file.error());
+    const auto first = co_await wev::when_any(show_what_is_added(*file), end_of_stdin());
+    if (first.index() > 0) co_return;
+    if (const auto& shown = std::get<0>(first); !shown) fail("reading", exit_read, shown.error());
   }
 
-  // Where the last lines of `text` begin.
+  Task<Expected<void>> show_what_is_added(const wev::File& file) {
+    std::uint64_t position = co_await ok(first_shown(file));
+    for (;;) {
+      const std::size_t size = co_await ok(file.read_at(buffer_, position));
+      if (size > 0) {
+        if (!co_await show(size)) co_return {};
+        position += size;
+        continue;
+      }
+      co_await ok(wev::sleep(100ms));
+      if (co_await ok(file.size()) < position) position = 0;
+    }
+  }
+
+  // Where the last lines of what is there begin.
+  Task<Expected<std::uint64_t>> first_shown(const wev::File& file) {
+    const std::uint64_t size = co_await ok(file.size());
+    const std::uint64_t position = size - std::min<std::uint64_t>(size, buffer_.size());
+    const std::size_t read = co_await ok(file.read_at(buffer_, position));
+    co_return position + last_lines({reinterpret_cast<const char*>(buffer_.data()), read});
+  }
   static std::size_t last_lines(std::string_view text) {
     std::size_t begin = text.size();
     for (std::size_t lines = 0; begin > 0; --begin) {
@@ -84,62 +89,35 @@ class Tail {
     return begin;
   }
 
-  // Shows what is new, then waits and asks again.
-  void follow() {
-    request_.start(file_.read_at(buffer_, position_), [this](Expected<std::size_t> read) {
-      if (!read) return fail("reading", exit_read, read.error());
-      if (*read == 0) return wait();
-      position_ += *read;
-      show(*read, [](Tail& tail) { tail.follow(); });
-    });
-  }
-
-  void wait() {
-    timer_.after(100ms, [this](std::size_t) {
-      request_.start(file_.size(), [this](Expected<std::size_t> size) {
-        if (!size) return fail("asking for the size", exit_read, size.error());
-        if (*size < position_) position_ = 0;
-        follow();
-      });
-    });
-  }
-
-  // Its end is ours.
-  void watch_stdin() {
-    watching_.start(input_.read_some(ignored_), [this](Expected<std::size_t> size) {
-      if (size && *size > 0) return watch_stdin();
-      loop_.stop();
-    });
+  // Which is also that of following a file.
+  Task<> end_of_stdin() {
+    std::array<std::byte, 256> ignored;
+    while ((co_await input_.read_some(ignored)).value_or(0) > 0) {
+    }
   }
 
   // Stdin ---------------------------------------------------------------------------
 
-  void copy() {
-    request_.start(input_.read_some(buffer_), [this](Expected<std::size_t> size) {
-      if (!size) return fail("reading", exit_read, size.error());
-      if (*size > 0) show(*size, [](Tail& tail) { tail.copy(); });
-    });
+  Task<> copy() {
+    for (;;) {
+      const auto size = co_await input_.read_some(buffer_);
+      if (!size) co_return fail("reading", exit_read, size.error());
+      if (*size == 0 || !co_await show(*size)) co_return;
+    }
   }
 
-  void show(std::size_t size, void (*then)(Tail&)) {
-    request_.start(output_.write_all(std::span(buffer_).first(size)),
-                   [this, then](Expected<std::size_t> written) {
-                     if (!written) return fail("writing", exit_write, written.error());
-                     then(*this);
-                   });
+  // What is in the buffer. false: it has failed.
+  Task<bool> show(std::size_t size) {
+    const auto written = co_await output_.write_all(std::span(buffer_).first(size));
+    if (!written) fail("writing", exit_write, written.error());
+    co_return written.has_value();
   }
 
   const char* path_;
   wev::Loop loop_;
-  wev::File file_;
   wev::Stream input_ = wev::Stream::standard_input(loop_);
   wev::Stream output_ = wev::Stream::standard_output(loop_);
-  wev::Timer timer_{loop_};
-  wev::Request request_, watching_;
-  std::uint64_t size_ = 0;
-  std::uint64_t position_ = 0;
   std::array<std::byte, 65536> buffer_{};
-  std::array<std::byte, 256> ignored_{};
   int status_ = 0;
 };
 

@@ -506,6 +506,11 @@ void ResolveRequest::deliver_later() noexcept {
   loop_->add(completion_, op::noop(), this, on_delivery);
 }
 
+ResolveRequest::~ResolveRequest() {
+  WEV_ASSERT(!active(), "~ResolveRequest: it is still active");
+  delete found_;
+}
+
 void ResolveRequest::fail(Error error) noexcept {
   error_ = error;
   deliver_later();
@@ -513,12 +518,13 @@ void ResolveRequest::fail(Error error) noexcept {
 
 Action ResolveRequest::on_delivery(void* self, Loop&, Completion&, Result) {
   auto& request = *static_cast<ResolveRequest*>(self);
-  const std::unique_ptr<Query> query(std::exchange(request.query_, nullptr));
   request.loop_ = nullptr;
-  if (query == nullptr) {
+  request.found_ = std::exchange(request.query_, nullptr);
+  if (request.found_ == nullptr) {
     request.callback_(std::unexpected(request.error_));
   } else {
-    request.callback_(Addresses(query->addresses.data(), query->addresses.size()));
+    const Array<Address>& found = request.found_->addresses;
+    request.callback_(Addresses(&found[0], found.size()));
   }
   return Action::disarm;
 }
@@ -543,6 +549,7 @@ Expected<void> Resolver::open(const ResolverOptions& options) noexcept {
 
 void Resolver::start(ResolveRequest& request, std::string_view name, std::uint16_t port) noexcept {
   WEV_ASSERT(is_open(), "Resolver::resolve: it is not open");
+  delete std::exchange(request.found_, nullptr);
   const std::size_t most = name.ends_with('.') ? longest_name : longest_name - 1;
   if (name.empty() || name.size() > most || name.contains('\0')) {
     return request.fail(ResolveErrc::malformed_name);

@@ -1,12 +1,10 @@
 // resolve.hpp: names to addresses, without a thread.
 //
 //   wev::Resolver resolver(loop);
-//   wev::ResolveRequest request;
 //   if (auto opened = resolver.open(); !opened) ...
-//   resolver.resolve(request, "example.org", 443, [this](auto addresses) {
-//     if (!addresses) return failed(addresses.error());
-//     connect((*addresses)[0]);
-//   });
+//   wev::ResolveRequest request;
+//   wev::Expected<wev::Addresses> addresses =
+//       co_await resolver.resolve(request, "example.org", 443);
 //
 // The DNS is spoken by c-ares; the loop waits for its sockets and, with one
 // timer, for its timeouts. It is a library of its own, wev::resolve, so that
@@ -38,6 +36,7 @@
 #pragma once
 
 #include <chrono>
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -46,11 +45,12 @@
 
 #include "wev/address.hpp"
 #include "wev/request.hpp"
+#include "wev/strand.hpp"
 
 namespace wev {
 
 /// What a name stands for, at least one address, each with the port that was
-/// given. Valid until the callback returns.
+/// given. Valid until the request is used again or destroyed.
 using Addresses = std::span<const Address>;
 
 struct ResolverOptions {
@@ -72,13 +72,13 @@ struct ResolverOptions {
   std::size_t at_once = 64;
 };
 
-/// The caller's memory for one name. Lent from resolve() until the callback
-/// begins; then it is free again, for the next name or to be destroyed.
+/// The caller's memory for one name, and then for its addresses. Lent from resolve()
+/// until the callback begins; then it is free again, for the next name or to be destroyed.
 /// REQUIRES: it stays alive and in place while active().
 class ResolveRequest {
  public:
   ResolveRequest() = default;
-  ~ResolveRequest() { WEV_ASSERT(!active(), "~ResolveRequest: it is still active"); }
+  ~ResolveRequest();
   ResolveRequest(const ResolveRequest&) = delete;
   ResolveRequest& operator=(const ResolveRequest&) = delete;
 
@@ -105,6 +105,7 @@ class ResolveRequest {
   Completion completion_;   // lent once the result is there
   Loop* loop_ = nullptr;    // nullptr: not active
   Query* query_ = nullptr;  // its name, then its addresses; nullptr: it failed
+  Query* found_ = nullptr;  // the one before, whose addresses may be looked at
   Error error_ = Errc::operation_canceled;
   InlineFunction<Expected<Addresses>> callback_;
 };
@@ -137,6 +138,11 @@ class Resolver {
     start(request, name, port);
   }
 
+  class Resolving;
+  /// The same for a task: ends with Addresses. `name` stays alive until it is awaited.
+  [[nodiscard]] Resolving resolve(ResolveRequest& request, std::string_view name,
+                                  std::uint16_t port) noexcept;
+
   [[nodiscard]] Loop& loop() const noexcept { return loop_; }
 
  private:
@@ -148,5 +154,47 @@ class Resolver {
   Loop& loop_;
   Channel* channel_ = nullptr;  // c-ares, its sockets and the timer
 };
+
+class Resolver::Resolving {
+ public:
+  Resolving(Resolver& resolver, ResolveRequest& request, std::string_view name,
+            std::uint16_t port) noexcept
+      : resolver_(resolver), request_(request), name_(name), port_(port) {}
+
+  class Awaiter : private Waiter {
+   public:
+    explicit Awaiter(const Resolving& what) noexcept : Waiter{stop}, what_(what) {}
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> task) noexcept {
+      strand_ = task.promise().strand;
+      what_.resolver_.resolve(what_.request_, what_.name_, what_.port_,
+                              [this](Expected<Addresses> addresses) {
+                                addresses_ = addresses;
+                                strand_->resume();
+                              });
+      strand_->park(task.promise(), *this);
+    }
+    [[nodiscard]] Expected<Addresses> await_resume() const noexcept { return addresses_; }
+
+   private:
+    static void stop(Waiter& self) noexcept { static_cast<Awaiter&>(self).what_.request_.cancel(); }
+
+    const Resolving& what_;
+    Strand* strand_ = nullptr;
+    Expected<Addresses> addresses_;
+  };
+  Awaiter operator co_await() const noexcept { return Awaiter(*this); }
+
+ private:
+  Resolver& resolver_;
+  ResolveRequest& request_;
+  std::string_view name_;
+  std::uint16_t port_;
+};
+inline Resolver::Resolving Resolver::resolve(ResolveRequest& request, std::string_view name,
+                                             std::uint16_t port) noexcept {
+  return {*this, request, name, port};
+}
 
 }  // namespace wev

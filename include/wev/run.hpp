@@ -67,33 +67,42 @@ class Root : private Task<T>, public RootBase {
   }
 };
 
-/// Runs `loop` until `task` has ended. Errors are the task's and those of
-/// RootBase::run; Errc::nested_run inside of another run, the task is not begun;
-/// not_enough_memory.
+namespace internal {
+
+/// Not on the stack: where the backend is lost, what it has is left to it for ever.
 template <class T>
-as_expected<T> run(Loop& loop, Task<T> task) {
+struct RootOwner {
+  Root<T>* root;
+  ~RootOwner() {
+    if (!root->done()) return;
+    root->~Root();
+    FramePool::release(root, sizeof(Root<T>));
+  }
+};
+
+}  // namespace internal
+
+/// Runs `loop` until a task, or whatever else can be awaited, has ended. Errors are its
+/// own and those of RootBase::run; Errc::nested_run inside of another run, then it is
+/// not begun; not_enough_memory.
+template <class A>
+as_expected<Awaited<A>> run(Loop& loop, A&& awaitable) {
+  using T = Awaited<A>;
   if (loop.running()) return std::unexpected(Errc::nested_run);
-  // Not on the stack: where the backend is lost what it has is left to it for ever.
   void* memory = FramePool::allocate(sizeof(Root<T>));
   if (memory == nullptr) return std::unexpected(std::errc::not_enough_memory);
-  auto* root = new (memory) Root<T>(loop, std::move(task));
-  const Expected<void> ran = root->run();
-  if (!root->done()) return std::unexpected(ran.error());
-  struct Owner {
-    Root<T>* root;
-    ~Owner() {
-      root->~Root();
-      FramePool::release(root, sizeof(Root<T>));
-    }
-  } const owner{root};
+  const internal::RootOwner<T> owner{new (memory)
+                                         Root<T>(loop, as_task(std::forward<A>(awaitable)))};
+  const Expected<void> ran = owner.root->run();
+  if (!owner.root->done()) return std::unexpected(ran.error());
   if constexpr (std::is_void_v<T>) {
-    root->take();
+    owner.root->take();
     if (!ran) return std::unexpected(ran.error());
     return {};
   } else {
-    T result = root->take();
+    as_expected<T> result = owner.root->take();
     if (!ran) return std::unexpected(ran.error());
-    return as_expected<T>(std::move(result));
+    return result;
   }
 }
 

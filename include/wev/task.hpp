@@ -32,6 +32,9 @@
 // Exceptions Those a task throws are thrown by the co_await that waits for it, and by
 //            run(). All of a program is compiled with them, or all without.
 // Thread     The loop's that runs it.
+// Compilers  g++ 12 makes a program that crashes from a coroutine which declares no
+//            variable at all and awaits inside of a condition: not `if (!co_await x)` but
+//            `if (const auto result = co_await x; !result)`.
 #pragma once
 
 #include <coroutine>

@@ -51,6 +51,7 @@ class TaskGroup : private Scope {
   explicit TaskGroup(GroupPolicy policy) noexcept : policy_(policy) {}
   ~TaskGroup() = default;
 
+  using Scope::enter;
   using Scope::join;
   using Scope::leave;
   using Scope::open;
@@ -146,12 +147,14 @@ class [[nodiscard("begins when it is awaited")]] WithGroup {
 
   class Awaiter : private TaskGroup {
    public:
-    Awaiter(GroupPolicy policy, Body& body) : TaskGroup(policy), own_(body(*this), on_end) {}
+    Awaiter(GroupPolicy policy, Body& body) : TaskGroup(policy), body_(body) {}
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
     bool await_suspend(std::coroutine_handle<Promise> task) noexcept {
       open(*task.promise().strand);
-      own_.start_in(scope());
+      enter();  // it may spawn before it returns
+      call_body();
+      leave();
       return join(task.promise());
     }
     as_expected<T> await_resume() {
@@ -165,6 +168,19 @@ class [[nodiscard("begins when it is awaited")]] WithGroup {
     }
 
    private:
+    void call_body() noexcept {
+#if defined(__cpp_exceptions)
+      try {
+        own_.emplace(body_(*this), on_end);
+      } catch (...) {
+        return fail_by_exception();
+      }
+#else
+      own_.emplace(body_(*this), on_end);
+#endif
+      own_->start_in(scope());
+    }
+
     static void on_end(Strand& strand) noexcept {
       auto& child = static_cast<Child<T>&>(strand);
       auto& self = static_cast<Awaiter&>(of(child));
@@ -174,7 +190,8 @@ class [[nodiscard("begins when it is awaited")]] WithGroup {
       self.leave(child);
     }
 
-    Child<T> own_;
+    Body& body_;
+    std::optional<Child<T>> own_;
     [[no_unique_address]] std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>>
         result_;
   };
@@ -187,7 +204,7 @@ class [[nodiscard("begins when it is awaited")]] WithGroup {
 
 }  // namespace internal
 
-/// `body` is called with the group and returns a task.
+/// `body` is called with the group, in which it may spawn, and returns a task.
 template <class Body>
 auto with_group(GroupPolicy policy, Body body) {
   return internal::WithGroup<Body>(policy, std::move(body));

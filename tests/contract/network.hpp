@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ class EchoServer {
   ~EchoServer();
   [[nodiscard]] std::size_t accepted() const { return connections_.size(); }
   [[nodiscard]] std::size_t closed() const { return closed_; }
+  /// Called with how many connections have just been accepted.
+  std::function<void(std::size_t)> on_accept;
 
  private:
   struct Connection;
@@ -54,6 +57,9 @@ class EchoClient {
  public:
   EchoClient(Loop& loop, int fd, const Address& address, std::uint64_t number, std::size_t size);
   [[nodiscard]] bool done() const { return done_; }
+  /// It does not end its side before it is let go.
+  void hold() { held_ = true; }
+  void let_go();
 
  private:
   void send();
@@ -72,6 +78,8 @@ class EchoClient {
   std::vector<std::byte> in_;
   std::size_t sent_ = 0;
   std::size_t received_ = 0;
+  bool held_ = false;
+  bool all_sent_ = false;
   bool shut_down_ = false;
   bool ended_ = false;
   bool done_ = false;

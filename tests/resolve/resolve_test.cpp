@@ -15,6 +15,10 @@
 #include "support/allocations.hpp"
 #include "support/process.hpp"
 #include "wev/backends.hpp"
+#include "wev/ok.hpp"
+#include "wev/run.hpp"
+#include "wev/sleep.hpp"
+#include "wev/timeout.hpp"
 
 namespace wev::test {
 
@@ -148,6 +152,35 @@ TEST_P(Resolve, FindsTheAddressesOfBothFamilies) {
   EXPECT_TRUE(only4.found({ipv4_of(4, 0)}));
   EXPECT_TRUE(only6.found({ipv6_of(6, 65535)}));
   EXPECT_EQ(server_->questions(), 6u);
+}
+
+TEST_P(Resolve, ATaskAwaitsANameAndItsAddressesStayWithTheRequest) {
+  open();
+  const auto ask = [this]() -> Task<Expected<int>> {
+    ResolveRequest request;
+    const Addresses found = co_await ok(resolver_->resolve(request, "h7.test", 443));
+    co_await ok(yield());
+    const std::vector<Address> expected{ipv4_of(7, 443), ipv6_of(7, 443)};
+    EXPECT_TRUE(std::ranges::is_permutation(found, expected));
+    const auto missing = co_await resolver_->resolve(request, "a..test", 443);
+    EXPECT_EQ(missing.error(), ResolveErrc::malformed_name);
+    co_return static_cast<int>((co_await ok(resolver_->resolve(request, "::1", 1))).size());
+  };
+  EXPECT_EQ(wev::run(*loop_, ask()), 1);
+}
+
+TEST_P(Resolve, ATaskThatIsCancelledWaitsForNoName) {
+  open();
+  const auto ask = [this]() -> Task<Expected<void>> {
+    ResolveRequest request;
+    co_await ok(resolver_->resolve(request, "silent.test", 443));
+    ADD_FAILURE() << "it was found";
+    co_return {};
+  };
+  EXPECT_EQ(
+      wev::run(*loop_, [&]() -> Task<Expected<void>> { co_return co_await timeout(1ms, ask()); }())
+          .error(),
+      Errc::timed_out);
 }
 
 TEST_P(Resolve, NumericAddressesAskNobody) {

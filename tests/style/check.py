@@ -23,6 +23,7 @@ LAYERS = [
     {"task", "channel"},
     {"ok", "scope", "run"},
     {"when", "timeout", "task_group", "run_on"},
+    {"coroutines"},
 ]
 # The only files that may ask which platform this is.
 PLATFORM_FILES = ("src/sys/", "include/wev/features.hpp")
