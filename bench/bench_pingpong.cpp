@@ -17,7 +17,9 @@
 #include "bench.hpp"
 #include "fd.hpp"
 #include "wev/backends.hpp"
+#include "wev/coroutines.hpp"
 #include "wev/loop.hpp"
+#include "wev/socket.hpp"
 #ifdef WEV_BENCH_HAS_LIBURING
 #include <liburing.h>
 #endif
@@ -248,6 +250,35 @@ Outcome on_wev(Trial& trial) {
   return ran && drained ? game.outcome() : Outcome::wrong;
 }
 
+// The same as tasks: one for each end.
+wev::Task<> play(Game& game, End& end, wev::Loop& loop, bool begins) {
+  const wev::StreamSocket socket(loop, end.fd.release());
+  const auto message = std::as_bytes(std::span(ping));
+  for (bool sends = begins;; sends = true) {
+    if (sends) game.check_sent((co_await socket.write_all(message)).value_or(0));
+    bool whole = false;
+    while (!whole && !game.over()) {
+      const auto size = co_await socket.read_some(std::as_writable_bytes(std::span(end.buffer)));
+      whole = !game.over() && game.take(end, size.value_or(0));
+    }
+    if (game.over()) co_return;
+  }
+}
+
+template <wev::BackendKind kind>
+Outcome on_wev_tasks(Trial& trial) {
+  auto backend = wev::make_backend({.kind = kind});
+  if (!backend) return Outcome::unavailable;
+  Game game(trial, SOCK_NONBLOCK);
+  wev::Loop loop(std::move(*backend));
+  trial.start();
+  const auto first = wev::run(loop, wev::when_any(play(game, game.server, loop, false),
+                                                  play(game, game.client, loop, true)));
+  trial.stop();
+  const bool drained = loop.drain().has_value();
+  return first && drained ? game.outcome() : Outcome::wrong;
+}
+
 // libuv ----------------------------------------------------------------------------
 
 #ifdef WEV_BENCH_HAS_LIBUV
@@ -349,6 +380,35 @@ struct AsioEnd {
   asio::ip::tcp::socket socket;
 };
 
+asio::awaitable<void> play(AsioEnd& at, bool begins) {
+  for (bool sends = begins;; sends = true) {
+    if (sends) {
+      at.game.check_sent(co_await at.socket.async_send(asio::buffer(ping), asio::use_awaitable));
+    }
+    bool whole = false;
+    while (!whole && !at.game.over()) {
+      const std::size_t size =
+          co_await at.socket.async_receive(asio::buffer(at.end.buffer), asio::use_awaitable);
+      whole = at.game.take(at.end, size);
+    }
+    if (at.game.over()) break;
+  }
+  at.io.stop();
+}
+
+Outcome asio_coroutines(Trial& trial) {
+  Game game(trial, SOCK_NONBLOCK);
+  asio::io_context io(1);
+  AsioEnd client(io, game, game.client);
+  AsioEnd server(io, game, game.server);
+  trial.start();
+  asio::co_spawn(io, play(server, false), asio::detached);
+  asio::co_spawn(io, play(client, true), asio::detached);
+  io.run();
+  trial.stop();
+  return game.over() ? game.outcome() : Outcome::wrong;
+}
+
 Outcome asio_callbacks(Trial& trial) {
   Game game(trial, SOCK_NONBLOCK);
   asio::io_context io(1);
@@ -364,6 +424,7 @@ Outcome asio_callbacks(Trial& trial) {
 }
 #else
 constexpr bench::Run asio_callbacks = bench::not_built;
+constexpr bench::Run asio_coroutines = bench::not_built;
 #endif
 
 }  // namespace
@@ -375,7 +436,10 @@ int main(int argc, char** argv) {
   contest.add("raw io_uring", raw_io_uring);
   contest.add("wev epoll", on_wev<wev::BackendKind::epoll>, "raw epoll");
   contest.add("wev io_uring", on_wev<wev::BackendKind::io_uring>, "raw io_uring");
+  contest.add("wev epoll, tasks", on_wev_tasks<wev::BackendKind::epoll>, "raw epoll");
+  contest.add("wev io_uring, tasks", on_wev_tasks<wev::BackendKind::io_uring>, "raw io_uring");
   contest.add("libuv", libuv, "raw epoll");
   contest.add("Asio", asio_callbacks, "raw epoll");
+  contest.add("Asio, coroutines", asio_coroutines, "raw epoll");
   return contest.run() ? 0 : 1;
 }
