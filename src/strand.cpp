@@ -34,23 +34,28 @@ void Strand::park(PromiseBase& task, Waiter& waiter) noexcept {
   interrupt();
 }
 
-void Strand::unpark() noexcept {
-  WEV_ASSERT(parked_ != nullptr, "Strand: it is woken, but does not wait");
+// drive() takes it from there: a strand can be woken while it is still about to wait.
+void Strand::end_wait() noexcept {
+  WEV_ASSERT(parked_ != nullptr && !woken_, "Strand: it is woken, but does not wait");
   waiter_ = nullptr;
-  next_ = std::exchange(parked_, nullptr);
+  woken_ = true;
 }
 
 void Strand::wake() noexcept {
-  unpark();
+  end_wait();
   scheduler_->make_ready(*this);
 }
 
 void Strand::resume() noexcept {
-  unpark();
+  end_wait();
   scheduler_->run(this);
 }
 
 void Strand::drive() noexcept {
+  if (woken_) {
+    woken_ = false;
+    next_ = std::exchange(parked_, nullptr);
+  }
   while (PromiseBase* task = std::exchange(next_, nullptr)) {
     if (Gate* gate = std::exchange(task->gate, nullptr); gate != nullptr && !gate->passes(*gate)) {
       finish(*task);

@@ -104,7 +104,7 @@ class Strand : private Link {
   friend class List<Strand>;
 
   void drive() noexcept;
-  void unpark() noexcept;
+  void end_wait() noexcept;
   void interrupt() noexcept;
 
   Scheduler* scheduler_ = nullptr;
@@ -114,6 +114,7 @@ class Strand : private Link {
   Waiter* waiter_ = nullptr;       // until it is over, or was cancelled
   Strand* ready_next_ = nullptr;   // in the scheduler's list
   std::uint32_t shields_ = 0;
+  bool woken_ = false;
   bool started_ = false;
   bool ended_ = false;
   bool cancel_asked_ = false;

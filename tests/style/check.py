@@ -73,12 +73,18 @@ def check_platform(path, text):
 
 
 def check_docs(path, text):
-    """A C++ block that follows `<!-- examples/x.cpp -->` is that file."""
-    for source, block in re.findall(r"<!-- (\S+\.\w+) -->\n```\w*\n(.*?)```", text, re.S):
-        if (ROOT / source).read_text().strip() != block.strip():
-            problems.append(f"{path}: shows {source} otherwise than it is")
+    """A C++ block that follows `<!-- examples/x.cpp -->` is that file, or after
+    `<!-- examples/x.cpp [part] -->` what stands there between `// [part]` and `// [end]`."""
+    shown_from = r"<!-- (\S+\.\w+)(?: \[(\w+)\])? -->\n```\w*\n(.*?)```"
+    for source, part, block in re.findall(shown_from, text, re.S):
+        is_so = (ROOT / source).read_text()
+        if part:
+            found = re.search(rf"// \[{part}\]\n(.*?)// \[end\]\n", is_so, re.S)
+            is_so = found[1] if found else ""
+        if is_so.strip() != block.strip():
+            problems.append(f"{path}: shows {source} {part} otherwise than it is")
     shown = len(re.findall(r"```(?:cpp|c\+\+)", text))
-    from_files = len(re.findall(r"<!-- \S+\.cpp -->\n```(?:cpp|c\+\+)", text))
+    from_files = len(re.findall(r"<!-- \S+\.cpp(?: \[\w+\])? -->\n```(?:cpp|c\+\+)", text))
     if shown != from_files:
         problems.append(f"{path}: shows C++ that is in no file that is compiled")
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
