@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "sys/thread.hpp"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define WEV_POISONS_FRAMES
 #elif defined(__has_feature)
@@ -76,21 +78,22 @@ class Shelf {
 
 constexpr std::size_t shelves = FramePool::largest / FramePool::granularity;
 
-// The thread is ending: nothing is kept any more.
-thread_local bool over = false;
-
 struct Pool {
   Shelf shelf[shelves];
-
-  ~Pool() {
-    for (std::size_t i = 0; i < shelves; ++i) shelf[i].clear((i + 1) * FramePool::granularity);
-    over = true;
-  }
+  bool used = false;
+  bool over = false;  // the thread is ending: nothing is kept any more
 };
+constinit thread_local Pool pool;
 
-Pool& pool() noexcept {
-  thread_local Pool pool;
-  return pool;
+void end_pool() noexcept {
+  for (std::size_t i = 0; i < shelves; ++i) pool.shelf[i].clear((i + 1) * FramePool::granularity);
+  pool.over = true;
+}
+
+// To be emptied in the end, if this thread is one that ends.
+void begin_pool() noexcept {
+  pool.used = true;
+  sys::at_thread_end(end_pool);
 }
 
 std::size_t index_of(std::size_t size) noexcept {
@@ -100,15 +103,16 @@ std::size_t index_of(std::size_t size) noexcept {
 }  // namespace
 
 void* FramePool::allocate(std::size_t size) noexcept {
-  if (size > largest || over) return std::malloc(size);
+  if (size > largest || pool.over) return std::malloc(size);
+  if (!pool.used) begin_pool();
   const std::size_t i = index_of(size);
-  return pool().shelf[i].take((i + 1) * granularity);
+  return pool.shelf[i].take((i + 1) * granularity);
 }
 
 void FramePool::release(void* memory, std::size_t size) noexcept {
-  if (size <= largest && !over) {
+  if (size <= largest && !pool.over) {
     const std::size_t i = index_of(size);
-    if (pool().shelf[i].keep(memory, (i + 1) * granularity)) return;
+    if (pool.shelf[i].keep(memory, (i + 1) * granularity)) return;
   }
   std::free(memory);
 }

@@ -1,6 +1,6 @@
 #include "wev/loop.hpp"
 
-#include "sys/park.hpp"
+#include "sys/thread.hpp"
 
 namespace wev {
 

@@ -5,7 +5,7 @@
 #include "readiness.hpp"
 #include "sim/random.hpp"
 #include "sim/world.hpp"
-#include "sys/park.hpp"
+#include "sys/thread.hpp"
 
 namespace wev {
 

@@ -1,4 +1,4 @@
-// park.hpp: a thread that has nothing to do before another has done something.
+// thread.hpp: what threads do: wait for each other, and end.
 #pragma once
 
 #include <atomic>
@@ -13,5 +13,9 @@ void unpark(std::atomic<bool>& flag) noexcept;
 
 /// Lets other threads run.
 void yield() noexcept;
+
+/// Calls `function` when the calling thread ends, once for each thread that has called
+/// this. Where there is only one thread, never.
+void at_thread_end(void (*function)() noexcept) noexcept;
 
 }  // namespace wev::sys

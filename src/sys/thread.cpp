@@ -1,4 +1,4 @@
-#include "sys/park.hpp"
+#include "sys/thread.hpp"
 
 #if !defined(__wasm__) || defined(__wasm_atomics__)
 #include <thread>
@@ -11,6 +11,7 @@ namespace wev::sys {
 bool park(const std::atomic<bool>& flag) noexcept { return flag.load(std::memory_order_acquire); }
 void unpark(std::atomic<bool>& flag) noexcept { flag.store(true, std::memory_order_release); }
 void yield() noexcept {}
+void at_thread_end(void (*)() noexcept) noexcept {}
 
 #else
 
@@ -23,6 +24,15 @@ void unpark(std::atomic<bool>& flag) noexcept {
   flag.notify_one();
 }
 void yield() noexcept { std::this_thread::yield(); }
+
+void at_thread_end(void (*function)() noexcept) noexcept {
+  struct AtEnd {
+    void (*function)() noexcept;
+    ~AtEnd() { function(); }
+  };
+  thread_local const AtEnd at_end{function};
+  static_cast<void>(at_end);
+}
 
 #endif
 
