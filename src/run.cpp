@@ -2,10 +2,14 @@
 
 namespace wev {
 
-RootBase::RootBase(Loop& loop, PromiseBase* task) noexcept
-    : Scheduler(loop), Strand([](Strand&) noexcept {}) {
+RootBase::RootBase(Loop& loop, PromiseBase* task, Ended ended) noexcept
+    : Scheduler(loop), Strand(ended) {
   ends(settled);
-  if (task != nullptr) start(*this, *task);
+  if (task != nullptr) {
+    start(*this, *task);
+  } else {
+    settle_soon();
+  }
 }
 
 void RootBase::settled(Scheduler& scheduler) noexcept {

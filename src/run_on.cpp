@@ -7,8 +7,8 @@ namespace wev::internal {
 void Abroad::begin(PromiseBase& caller) noexcept {
   strand_ = caller.strand;
   Loop& here = strand_->loop();
-  over_.emplace(here);
-  here.add(waiting_, op::async_wait(*over_), this, on_notified);
+  hold_.emplace(here);
+  here.add(holding_, op::async_wait(*hold_), this, on_let_go);
   there_.post(begin_, this, on_begin);
   strand_->park(caller, *this);
 }
@@ -20,14 +20,21 @@ void Abroad::post_cancel() noexcept {
   there_.post(cancel_, this, on_cancel);
 }
 
-Action Abroad::on_notified(void* self, Loop& here, Completion&, Result result) noexcept {
+Action Abroad::on_back(void* self, Loop& here, Completion&, Result) noexcept {
   auto& abroad = *static_cast<Abroad*>(self);
-  if (!result) {  // the loop is drained, but the task is elsewhere
+  abroad.came_back_ = true;
+  here.cancel(abroad.holding_);
+  return Action::disarm;
+}
+
+Action Abroad::on_let_go(void* self, Loop& here, Completion&, Result) noexcept {
+  auto& abroad = *static_cast<Abroad*>(self);
+  if (!abroad.came_back_) {  // the loop is drained, and waits for what is elsewhere
     abroad.post_cancel();
-    here.add(abroad.waiting_, op::async_wait(*abroad.over_), self, on_notified);
+    here.add(abroad.holding_, op::async_wait(*abroad.hold_), self, on_let_go);
     return Action::disarm;
   }
-  here.detach(*abroad.over_);
+  here.detach(*abroad.hold_);
   abroad.strand_->resume();
   return Action::disarm;
 }
@@ -45,7 +52,7 @@ Action Abroad::on_cancel(void* self, Loop&, Completion&, Result) noexcept {
   auto& abroad = *static_cast<Abroad*>(self);
   abroad.cancel_came_ = true;
   if ((abroad.state_.load() & ended) != 0) {
-    abroad.over_->notify();
+    abroad.go_back();
   } else {
     abroad.root_->cancel();
   }
@@ -54,7 +61,10 @@ Action Abroad::on_cancel(void* self, Loop&, Completion&, Result) noexcept {
 
 void Abroad::is_over() noexcept {
   const bool cancel_comes = (state_.fetch_or(ended) & cancel_posted) != 0 && !cancel_came_;
-  if (!cancel_comes) over_->notify();
+  if (!cancel_comes) go_back();
 }
+
+// The last that is done to it here.
+void Abroad::go_back() noexcept { strand_->loop().post(back_, this, on_back); }
 
 }  // namespace wev::internal

@@ -16,7 +16,7 @@ void Limit::lift() noexcept {
 Action Limit::on_timer(void* self, Loop&, Completion&, Result result) noexcept {
   auto& limit = *static_cast<Limit*>(self);
   if (result && limit.child_ != nullptr) {
-    limit.passed_ = !limit.child_->canceled();
+    limit.passed_ = !limit.child_->cancel_asked();
     limit.child_->cancel();
   }
   limit.Scope::leave();

@@ -55,6 +55,56 @@ OperationAwaiter<Convert> operator co_await(const Awaitable<Convert>& awaitable)
   return OperationAwaiter<Convert>(awaitable);
 }
 
+/// A completion of the caller's, on its way into the loop.
+class [[nodiscard("begins when it is awaited")]] Lending {
+ public:
+  Lending(Completion& completion, const Operation& operation, Instant deadline) noexcept
+      : completion_(completion), operation_(operation), deadline_(deadline) {}
+
+  class Awaiter : private Waiter {
+   public:
+    explicit Awaiter(const Lending& what) noexcept : Waiter{stop}, what_(what) {}
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> task) {
+      strand_ = task.promise().strand;
+      strand_->loop().add(what_.completion_, what_.operation_, this, on_end, what_.deadline_);
+      strand_->park(task.promise(), *this);
+    }
+    [[nodiscard]] Result await_resume() const noexcept { return result_; }
+
+   private:
+    static Action on_end(void* self, Loop&, Completion&, Result result) {
+      auto& awaiter = *static_cast<Awaiter*>(self);
+      awaiter.result_ = result;
+      awaiter.strand_->resume();
+      return Action::disarm;
+    }
+    static void stop(Waiter& self) noexcept {
+      const auto& awaiter = static_cast<Awaiter&>(self);
+      if (awaiter.what_.operation_.kind() == OperationKind::close) return;
+      awaiter.strand_->loop().cancel(awaiter.what_.completion_);
+    }
+
+    const Lending& what_;
+    Strand* strand_ = nullptr;
+    Result result_;
+  };
+  Awaiter operator co_await() const noexcept { return Awaiter(*this); }
+
+ private:
+  Completion& completion_;
+  Operation operation_;
+  Instant deadline_;
+};
+
+/// Awaits a completion of the caller's, which others know as well and may cancel
+/// (Loop::cancel) or look at: ends with the loop's Result. REQUIRES: it is dead.
+inline Lending lend(Completion& completion, const Operation& operation,
+                    Instant deadline = never) noexcept {
+  return {completion, operation, deadline};
+}
+
 /// How anything is awaited (C++20, [expr.await]).
 template <class A>
 decltype(auto) get_awaiter(A&& awaitable) {

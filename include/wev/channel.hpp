@@ -170,7 +170,7 @@ class Channel<T>::Receive {
    public:
     explicit Awaiter(Channel& channel) noexcept : channel_(channel) {}
     [[nodiscard]] bool await_ready() noexcept {
-      this->value = channel_.try_receive();
+      if (auto there = channel_.try_receive()) this->value.emplace(*std::move(there));
       return this->value || channel_.closed_;
     }
     template <class Promise>

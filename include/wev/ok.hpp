@@ -128,20 +128,28 @@ struct Ok {
   A&& awaitable;
   OkAwaiter<A> operator co_await() && { return OkAwaiter<A>(std::forward<A>(awaitable)); }
 };
-struct OkOperation {
-  Awaitable<> awaitable;
-  OkAwaiter<Awaitable<>&> operator co_await() && { return OkAwaiter<Awaitable<>&>(awaitable); }
+/// Of what an operation or an Async becomes.
+template <class Convert>
+struct OkAwaitable {
+  Awaitable<Convert> awaitable;
+  OkAwaiter<Awaitable<Convert>&> operator co_await() && {
+    return OkAwaiter<Awaitable<Convert>&>(awaitable);
+  }
 };
 
 }  // namespace internal
 
 template <class A>
-  requires(!std::is_same_v<std::remove_cvref_t<A>, Operation>)
+  requires(!std::is_same_v<std::remove_cvref_t<A>, Operation> &&
+           !std::is_same_v<std::remove_cvref_t<A>, Async>)
 [[nodiscard]] internal::Ok<A> ok(A&& awaitable) noexcept {
   return {std::forward<A>(awaitable)};
 }
-[[nodiscard]] inline internal::OkOperation ok(const Operation& operation) noexcept {
-  return {Awaitable<>(operation)};
+[[nodiscard]] inline auto ok(const Operation& operation) noexcept {
+  return internal::OkAwaitable<ToCount>{internal::TaskPromise<void>::await_transform(operation)};
+}
+[[nodiscard]] inline auto ok(Async& async) noexcept {
+  return internal::OkAwaitable<ToNothing>{internal::TaskPromise<void>::await_transform(async)};
 }
 
 }  // namespace wev

@@ -17,7 +17,7 @@ namespace wev {
 
 /// A task's beginning: a strand that no other one waits for. What does not depend on
 /// the task's result.
-class RootBase : private Scheduler, private Strand {
+class RootBase : private Scheduler, protected Strand {
  public:
   /// The task has ended, and the root can be destroyed.
   [[nodiscard]] bool done() const noexcept { return !lives() && idle(); }
@@ -43,7 +43,7 @@ class RootBase : private Scheduler, private Strand {
   }
 
  protected:
-  RootBase(Loop& loop, PromiseBase* task) noexcept;
+  RootBase(Loop& loop, PromiseBase* task, Ended ended) noexcept;
   ~RootBase() { WEV_ASSERT(done(), "~Root: its task has not ended"); }
 
  private:
@@ -54,16 +54,19 @@ class RootBase : private Scheduler, private Strand {
 };
 
 /// Begins a task in the loop's next tick.
-template <class T>
-class Root : private Task<T>, public RootBase {
+template <class T = void>
+class Root : private internal::Kept<T>, public RootBase {
  public:
   Root(Loop& loop, Task<T> task) noexcept
-      : Task<T>(std::move(task)), RootBase(loop, Task<T>::promise()) {}
+      : internal::Kept<T>(std::move(task)),
+        RootBase(loop, internal::Kept<T>::promise(), [](Strand& strand) noexcept {
+          static_cast<Root&>(static_cast<RootBase&>(strand)).keep_result();
+        }) {}
 
   /// What it ended with, once; throws what it threw. REQUIRES: done().
   T take() {
     WEV_ASSERT(done(), "Root::take: its task has not ended");
-    return Task<T>::take();
+    return internal::Kept<T>::take();
   }
 };
 

@@ -1,7 +1,7 @@
 // run_on.hpp: work for another thread.
 //
 //   auto sum = co_await wev::run_blocking([&] { return hash_of(file); });
-//   auto row = co_await wev::run_on(database_loop, find_row(key));
+//   auto row = co_await wev::run_on(database_loop, [&] { return find_row(key); });
 //
 // The task that waits goes on where it was, on its own loop and thread.
 #pragma once
@@ -85,9 +85,9 @@ class [[nodiscard("begins when it is awaited")]] RunBlocking {
 
 /// A task that another loop runs. What does not depend on its result.
 //
-// here   begin(): posts to the other loop, and waits on an Async of its own
-// there  on_begin(): the task begins; is_over(): it has ended, the Async is notified
-// here   on_notified(): the task that waits goes on
+// here   begin(): posts to the other loop, and holds this one open
+// there  on_begin(): the task begins; is_over(): it has ended, and posts back
+// here   on_back(): the task that waits goes on, once nothing holds the loop open any more
 //
 // A cancel is posted likewise, once. The end waits for one that is under way, which
 // is in memory of ours.
@@ -108,10 +108,12 @@ class Abroad : private Waiter {
 
   void post_cancel() noexcept;
   void is_over() noexcept;
+  void go_back() noexcept;
   static void stop(Waiter& self) noexcept;
   static Action on_begin(void* self, Loop& there, Completion&, Result) noexcept;
   static Action on_cancel(void* self, Loop& there, Completion&, Result) noexcept;
-  static Action on_notified(void* self, Loop& here, Completion&, Result result) noexcept;
+  static Action on_back(void* self, Loop& here, Completion&, Result) noexcept;
+  static Action on_let_go(void* self, Loop& here, Completion&, Result) noexcept;
 
   Loop& there_;
   MakeRoot make_root_;
@@ -120,39 +122,59 @@ class Abroad : private Waiter {
   RootBase* root_ = nullptr;   // there
   bool cancel_came_ = false;   // there
   Strand* strand_ = nullptr;
-  std::optional<Async> over_;
-  Completion waiting_;  // for that
+  std::optional<Async> hold_;  // never notified
+  Completion holding_;         // a wait for that
+  Completion back_;
+  bool came_back_ = false;
 };
 
-template <class T>
+template <class F>
 class [[nodiscard("begins when it is awaited")]] RunOn {
+  using T = typename std::invoke_result_t<F&>::Value;
+
  public:
-  RunOn(Loop& loop, Task<T> task) noexcept : loop_(loop), task_(std::move(task)) {}
+  RunOn(Loop& loop, F make_task) : loop_(loop), make_task_(std::move(make_task)) {}
 
   class Awaiter : private Abroad {
    public:
-    Awaiter(Loop& loop, Task<T> task) noexcept : Abroad(loop, make_root), task_(std::move(task)) {}
-    [[nodiscard]] bool await_ready() const noexcept { return !task_.valid(); }
+    Awaiter(Loop& loop, F& make_task) noexcept : Abroad(loop, make_root), make_task_(make_task) {}
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> task) noexcept {
       begin(task.promise());
     }
-    T await_resume() { return root_ ? root_->take() : task_.take(); }
+    T await_resume() {
+      thrown_.rethrow();
+      return root_->take();
+    }
 
    private:
     static RootBase& make_root(Abroad& self, Loop& there) noexcept {
       auto& awaiter = static_cast<Awaiter&>(self);
-      return awaiter.root_.emplace(there, std::move(awaiter.task_));
+      return awaiter.root_.emplace(there, awaiter.make_task());
+    }
+    Task<T> make_task() noexcept {
+#if defined(__cpp_exceptions)
+      try {
+        return make_task_();
+      } catch (...) {
+        thrown_.keep();
+        return {};
+      }
+#else
+      return make_task_();
+#endif
     }
 
-    Task<T> task_;
+    F& make_task_;
     std::optional<Root<T>> root_;
+    [[no_unique_address]] Thrown thrown_;
   };
-  Awaiter operator co_await() && noexcept { return Awaiter(loop_, std::move(task_)); }
+  Awaiter operator co_await() && noexcept { return Awaiter(loop_, make_task_); }
 
  private:
   Loop& loop_;
-  Task<T> task_;
+  F make_task_;
 };
 
 }  // namespace internal
@@ -166,12 +188,19 @@ auto run_blocking(F function) {
   return internal::RunBlocking<F>(std::move(function));
 }
 
-/// Runs `task` on another loop, whose thread may be another, and ends with what it
-/// returns. The task's frame is freed here; what it waits for there is of that loop.
+/// Calls `make_task` on another loop, whose thread may be another, awaits there the task
+/// that it returns, and ends here with what that has ended with.
 /// REQUIRES: `loop` runs, or will, until then: something of its own holds it open.
+template <class F>
+  requires std::is_invocable_v<F&>
+auto run_on(Loop& loop, F make_task) {
+  return internal::RunOn<F>(loop, std::move(make_task));
+}
+/// The same with a task whose frame was made here. It is freed there, so each comes from
+/// malloc.
 template <class T>
 auto run_on(Loop& loop, Task<T> task) {
-  return internal::RunOn<T>(loop, std::move(task));
+  return run_on(loop, [task = std::move(task)]() mutable { return std::move(task); });
 }
 
 }  // namespace wev

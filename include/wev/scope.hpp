@@ -66,19 +66,27 @@ class Scope : private Waiter {
   bool canceled_ = false;
 };
 
-/// A task on a strand of its own.
+/// A task on a strand of its own, and then what it has ended with.
 template <class T>
 class Child : public ChildBase {
  public:
-  /// `on_end` calls Scope::leave().
-  explicit Child(Task<T> task, Ended on_end) noexcept : ChildBase(on_end), task_(std::move(task)) {}
+  /// `on_end` calls Scope::leave(); the task's frame is gone by then.
+  explicit Child(Task<T> task, Ended on_end) noexcept
+      : ChildBase(ended), task_(std::move(task)), on_end_(on_end) {}
 
   void start_in(Scope& scope) noexcept { scope.start(*this, task_.promise()); }
   /// As Task::take.
   T take() { return task_.take(); }
 
  private:
-  Task<T> task_;
+  static void ended(Strand& strand) noexcept {
+    auto& child = static_cast<Child&>(strand);
+    child.task_.keep_result();
+    child.on_end_(child);
+  }
+
+  internal::Kept<T> task_;
+  Ended on_end_;
 };
 
 }  // namespace wev

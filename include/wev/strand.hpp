@@ -66,6 +66,7 @@ class Strand : private Link {
   void start(Scheduler& scheduler, PromiseBase& task) noexcept;
 
   void cancel() noexcept;
+  [[nodiscard]] bool cancel_asked() const noexcept { return cancel_asked_; }
   /// Whether what it waits for now would be cancelled.
   [[nodiscard]] bool canceled() const noexcept { return cancel_asked_ && shields_ == 0; }
   /// While it is shielded a cancel has no effect. Can be nested.
@@ -140,6 +141,8 @@ class Scheduler {
   /// Called once `ends()` was and nothing is ready any more, as the last there is.
   using Settled = void (*)(Scheduler& scheduler) noexcept;
   void ends(Settled settled) noexcept { settled_ = settled; }
+  /// In the loop's next tick, though nothing was started.
+  void settle_soon() noexcept { loop_.add(completion_, op::noop(), this, on_turn); }
   [[nodiscard]] bool idle() const noexcept {
     return first_ == nullptr && !running_ && completion_.state() == Completion::State::dead;
   }

@@ -34,7 +34,8 @@
 // Thread     The loop's that runs it.
 // Compilers  g++ 12 makes a program that crashes from a coroutine which declares no
 //            variable at all and awaits inside of a condition: not `if (!co_await x)` but
-//            `if (const auto result = co_await x; !result)`.
+//            `if (const auto result = co_await x; !result)`. Of `co_await (c ? a() : b())`
+//            it destroys the result twice.
 #pragma once
 
 #include <coroutine>
@@ -179,7 +180,8 @@ struct TaskPromise : PromiseBase {
     return Awaitable<ToNothing>(op::async_wait(async));
   }
   template <class A>
-    requires(!std::is_base_of_v<Operation, std::remove_cvref_t<A>>)
+    requires(!std::is_same_v<std::remove_cvref_t<A>, Operation> &&
+             !std::is_same_v<std::remove_cvref_t<A>, Async>)
   static A&& await_transform(A&& awaitable) noexcept {
     return std::forward<A>(awaitable);
   }
@@ -285,6 +287,49 @@ Task<void> ReturningPromise<void>::get_return_object() noexcept {
 }
 Task<void> ReturningPromise<void>::get_return_object_on_allocation_failure() noexcept { return {}; }
 
+/// The task of a strand, and when that has ended its result: a frame does not outlive
+/// its strand, for whose end others may wait that want what the task had.
+template <class T>
+class Kept {
+ public:
+  explicit Kept(Task<T> task) noexcept : task_(std::move(task)) {}
+  [[nodiscard]] PromiseBase* promise() const noexcept { return task_.promise(); }
+  /// When it has ended.
+  void keep_result() noexcept {
+    if (!task_.valid()) return;
+    kept_ = true;
+#if defined(__cpp_exceptions)
+    try {
+      take_from_task();
+    } catch (...) {
+      thrown_.keep();
+    }
+#else
+    take_from_task();
+#endif
+  }
+  /// As Task::take.
+  T take() {
+    if (!kept_) return task_.take();
+    thrown_.rethrow();
+    return outcome_.take();
+  }
+
+ private:
+  void take_from_task() {
+    if constexpr (std::is_void_v<T>) {
+      task_.take();
+    } else {
+      outcome_.set(task_.take());
+    }
+  }
+
+  Task<T> task_;
+  Outcome<T> outcome_;
+  [[no_unique_address]] Thrown thrown_;
+  bool kept_ = false;
+};
+
 }  // namespace internal
 
 /// What `co_await` of an A gives.
@@ -313,7 +358,10 @@ auto as_task(A&& awaitable) {
   if constexpr (internal::is_task<std::remove_cvref_t<A>>) {
     return std::forward<A>(awaitable);
   } else {
-    return internal::awaiting<std::remove_cvref_t<A>>(std::forward<A>(awaitable));
+    using Transformed =
+        decltype(internal::TaskPromise<void>::await_transform(std::forward<A>(awaitable)));
+    return internal::awaiting<std::remove_cvref_t<Transformed>>(
+        internal::TaskPromise<void>::await_transform(std::forward<A>(awaitable)));
   }
 }
 

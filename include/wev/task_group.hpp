@@ -184,7 +184,7 @@ class [[nodiscard("begins when it is awaited")]] WithGroup {
     static void on_end(Strand& strand) noexcept {
       auto& child = static_cast<Child<T>&>(strand);
       auto& self = static_cast<Awaiter&>(of(child));
-      self.settle(child, [&self](auto&&... result) {
+      self.settle(child, [&](auto&&... result) {
         if constexpr (!std::is_void_v<T>) self.result_.emplace(std::move(result)...);
       });
       self.leave(child);
