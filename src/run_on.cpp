@@ -7,7 +7,7 @@ namespace wev::internal {
 void Abroad::begin(PromiseBase& caller) noexcept {
   strand_ = caller.strand;
   Loop& here = strand_->loop();
-  hold_.emplace(here);
+  hold_ = &async_.emplace(here);
   here.add(holding_, op::async_wait(*hold_), this, on_let_go);
   there_.post(begin_, this, on_begin);
   strand_->park(caller, *this);

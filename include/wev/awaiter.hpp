@@ -32,7 +32,7 @@ class OperationAwaiter : private RequestBase, private Waiter {
                "co_await: the handle is another loop's than the task, see run_on()");
     strand_->park(promise, *this);
   }
-  typename Awaitable<Convert>::Value await_resume() { return Convert{}(*this, result_); }
+  Awaitable<Convert>::Value await_resume() { return Convert{}(*this, result_); }
 
  private:
   static void on_end(RequestBase& self, Result result) {

@@ -78,7 +78,7 @@ class OkAwaiter : private Gate {
     promise_->strand->finish(*promise_);
     return true;
   }
-  typename Given::value_type await_resume() {
+  Given::value_type await_resume() {
     thrown_.rethrow();
     if constexpr (!std::is_void_v<typename Given::value_type>) return *std::move(*given_);
   }

@@ -22,10 +22,10 @@ class RootBase : private Scheduler, protected Strand {
   /// The task has ended, and the root can be destroyed.
   [[nodiscard]] bool done() const noexcept { return !lives() && idle(); }
   /// As for any task, see strand.hpp.
-  void cancel() noexcept { Strand::cancel(); }
+  using Strand::cancel;
 
   /// How often the task, or one it has started, began to wait so far.
-  [[nodiscard]] std::size_t suspensions() const noexcept { return Scheduler::suspensions(); }
+  using Scheduler::suspensions;
   /// Cancels when that has become `suspension`. To test that a program can be cancelled
   /// wherever it waits, count its suspensions and then cancel it at each of them.
   void cancel_at(std::size_t suspension) noexcept { Scheduler::cancel_at(*this, suspension); }

@@ -122,15 +122,16 @@ class Abroad : private Waiter {
   RootBase* root_ = nullptr;   // there
   bool cancel_came_ = false;   // there
   Strand* strand_ = nullptr;
-  std::optional<Async> hold_;  // never notified
-  Completion holding_;         // a wait for that
+  std::optional<Async> async_;  // never notified
+  Async* hold_ = nullptr;       // that
+  Completion holding_;          // a wait for that
   Completion back_;
   bool came_back_ = false;
 };
 
 template <class F>
 class [[nodiscard("begins when it is awaited")]] RunOn {
-  using T = typename std::invoke_result_t<F&>::Value;
+  using T = std::invoke_result_t<F&>::Value;
 
  public:
   RunOn(Loop& loop, F make_task) : loop_(loop), make_task_(std::move(make_task)) {}

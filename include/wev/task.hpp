@@ -71,7 +71,7 @@ struct AsExpected<Expected<T>> {
   using type = Expected<T>;
 };
 template <class T>
-using as_expected = typename AsExpected<T>::type;
+using as_expected = AsExpected<T>::type;
 
 // The promise -----------------------------------------------------------------------
 

@@ -140,7 +140,7 @@ namespace internal {
 
 template <class Body>
 class [[nodiscard("begins when it is awaited")]] WithGroup {
-  using T = typename std::invoke_result_t<Body&, TaskGroup&>::Value;
+  using T = std::invoke_result_t<Body&, TaskGroup&>::Value;
 
  public:
   WithGroup(GroupPolicy policy, Body body) : policy_(policy), body_(std::move(body)) {}
