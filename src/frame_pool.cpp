@@ -103,9 +103,11 @@ std::size_t index_of(std::size_t size) noexcept {
 }  // namespace
 
 void* FramePool::allocate(std::size_t size) noexcept {
-  if (size > largest || pool.over) return std::malloc(size);
-  if (!pool.used) begin_pool();
+  if (size > largest) return std::malloc(size);
   const std::size_t i = index_of(size);
+  // As large as any of its class: another thread may keep it.
+  if (pool.over) return std::malloc((i + 1) * granularity);
+  if (!pool.used) begin_pool();
   return pool.shelf[i].take((i + 1) * granularity);
 }
 

@@ -23,6 +23,7 @@ Loop::Loop(std::unique_ptr<Backend> backend)
 
 Loop::~Loop() {
   WEV_ASSERT(!running_, "~Loop: it is running");
+  if (discarded_ > 0 && discarded_ == lent_) (void)drain();
   WEV_ASSERT(lent_ == 0 && posts_.empty(), "~Loop: completions are still lent, drain() first");
   WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
   descriptors_.for_each([this](Descriptor& descriptor) { backend_.forget(descriptor); });
@@ -133,12 +134,47 @@ void Loop::detach(Async& async) {
 }
 
 bool Loop::forget(int fd) {
+  if (is_about_to_start(fd)) return false;
   Descriptor* descriptor = descriptors_.find(fd);
   if (descriptor == nullptr) return true;
-  if (!descriptor->idle() || descriptor->close != nullptr) return false;
+  if (!descriptor->idle() || descriptor->undelivered > 0 || descriptor->close != nullptr) {
+    return false;
+  }
   backend_.forget(*descriptor);
   descriptors_.erase(*descriptor);
   return true;
+}
+
+// Whether something that was added is on `fd`.
+bool Loop::is_about_to_start(int fd) {
+  bool found = false;
+  submissions_.for_each_backwards([&](const Completion& completion) {
+    const Operation& operation = completion.operation_;
+    found = found || (operation.on_descriptor() && operation.io.fd == fd);
+  });
+  return found;
+}
+
+void Loop::discard(int fd) noexcept {
+  struct Discarded : Allocated {
+    Completion close;
+
+    static Action on_closed(void* self, Loop& loop, Completion&, Result) {
+      --loop.discarded_;
+      delete static_cast<Discarded*>(self);
+      return Action::disarm;
+    }
+  };
+  if (fd < 0) return;
+  if (forget(fd)) {
+    (void)perform(op::close(fd));
+    return;
+  }
+  auto* discarded = new (std::nothrow) Discarded;
+  WEV_ASSERT(discarded != nullptr,
+             "Loop::discard: no memory to close what is in use; close it before");
+  ++discarded_;
+  add(discarded->close, op::close(fd), discarded, Discarded::on_closed);
 }
 
 Async::Async(Loop& loop) noexcept : loop_(&loop) { loop.asyncs_.push_back(*this); }
@@ -366,11 +402,6 @@ void Loop::start_next(Descriptor& descriptor, Direction direction) {
   while (!queue.empty() && !queue.front().has(Completion::in_backend)) {
     start_in_backend(queue.front());
   }
-  // Nothing lasting is kept of a descriptor that proved to be none.
-  if (descriptor.bad && descriptor.idle() && descriptor.close == nullptr) {
-    backend_.forget(descriptor);
-    descriptors_.erase(descriptor);
-  }
 }
 
 void Loop::start_in_backend(Completion& completion) {
@@ -441,7 +472,10 @@ void Loop::settle(Completion& completion, Result result) {
     result = std::unexpected(expired ? Errc::timed_out : Errc::operation_canceled);
   }
   if (Descriptor* descriptor = completion.descriptor_; descriptor != nullptr) {
-    if (completion.has(Completion::on_descriptor)) --descriptor->users;
+    if (completion.has(Completion::on_descriptor)) {
+      --descriptor->users;
+      ++descriptor->undelivered;
+    }
     if (!result && result.error() == std::errc::bad_file_descriptor) descriptor->bad = true;
   }
   // Bytes that were moved win over what ended it.
@@ -543,7 +577,17 @@ void Loop::cancel_everything() {
 void Loop::deliver(Completion& completion) noexcept {
   answer_cancels(completion);
   Descriptor* descriptor = completion.descriptor_;
-  if (descriptor != nullptr && descriptor->close == &completion) descriptors_.erase(*descriptor);
+  if (descriptor != nullptr && descriptor->close == &completion) {
+    descriptors_.erase(*descriptor);
+  } else if (descriptor != nullptr && completion.has(Completion::on_descriptor)) {
+    --descriptor->undelivered;
+    // Nothing lasting is kept of a descriptor that proved to be none.
+    if (descriptor->bad && descriptor->idle() && descriptor->undelivered == 0 &&
+        descriptor->close == nullptr) {
+      backend_.forget(*descriptor);
+      descriptors_.erase(*descriptor);
+    }
+  }
   completion.state_ = Completion::State::dead;
   --lent_;
   if (!completion.has(Completion::unreferenced)) --active_;

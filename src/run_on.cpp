@@ -1,5 +1,7 @@
 #include "wev/run_on.hpp"
 
+#include "sys/thread.hpp"
+
 namespace wev::internal {
 
 // Here ----------------------------------------------------------------------------------
@@ -31,6 +33,7 @@ Action Abroad::on_let_go(void* self, Loop& here, Completion&, Result) noexcept {
   auto& abroad = *static_cast<Abroad*>(self);
   if (!abroad.came_back_) {  // the loop is drained, and waits for what is elsewhere
     abroad.post_cancel();
+    sys::yield();
     here.add(abroad.holding_, op::async_wait(*abroad.hold_), self, on_let_go);
     return Action::disarm;
   }

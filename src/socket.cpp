@@ -18,12 +18,6 @@ Expected<Address> StreamSocket::remote_address() const {
 
 namespace internal {
 
-void discard(Loop& loop, int fd) noexcept {
-  if (fd < 0) return;
-  (void)loop.forget(fd);
-  (void)loop.perform(op::close(fd));
-}
-
 Expected<int> make_socket(Loop& loop, const Address& address, SocketType type) {
   SocketFamily family{};
   switch (address.family()) {
@@ -55,7 +49,7 @@ Expected<int> make_listener(Loop& loop, const Address& address, const ListenOpti
   for (const auto& [applies, operation] : steps) {
     if (!applies) continue;
     if (const Result done = loop.perform(operation); !done) {
-      discard(loop, *fd);
+      loop.discard(*fd);
       return std::unexpected(done.error());
     }
   }

@@ -15,8 +15,10 @@ void Limit::lift() noexcept {
 
 Action Limit::on_timer(void* self, Loop&, Completion&, Result result) noexcept {
   auto& limit = *static_cast<Limit*>(self);
-  if (result && limit.child_ != nullptr) {
-    limit.passed_ = !limit.child_->cancel_asked();
+  if (limit.child_ != nullptr) {
+    if (!limit.child_->cancel_asked()) {
+      limit.reason_ = result ? Error(Errc::timed_out) : result.error();
+    }
     limit.child_->cancel();
   }
   limit.Scope::leave();

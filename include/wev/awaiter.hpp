@@ -71,7 +71,7 @@ class [[nodiscard("begins when it is awaited")]] Lending {
       strand_->loop().add(what_.completion_, what_.operation_, this, on_end, what_.deadline_);
       strand_->park(task.promise(), *this);
     }
-    [[nodiscard]] Result await_resume() const noexcept { return result_; }
+    Result await_resume() const noexcept { return result_; }
 
    private:
     static Action on_end(void* self, Loop&, Completion&, Result result) {

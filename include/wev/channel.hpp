@@ -144,7 +144,7 @@ class Channel<T>::Send {
     void await_suspend(std::coroutine_handle<Promise> task) noexcept {
       channel_.sending_.park(task.promise(), *this);
     }
-    [[nodiscard]] Expected<void> await_resume() const noexcept {
+    Expected<void> await_resume() const noexcept {
       if (closed_) return std::unexpected(Errc::closed);
       if (this->canceled()) return std::unexpected(Errc::operation_canceled);
       return {};
@@ -177,7 +177,7 @@ class Channel<T>::Receive {
     void await_suspend(std::coroutine_handle<Promise> task) noexcept {
       channel_.receiving_.park(task.promise(), *this);
     }
-    [[nodiscard]] Expected<T> await_resume() noexcept {
+    Expected<T> await_resume() noexcept {
       if (this->value) return *std::move(this->value);
       return std::unexpected(this->canceled() ? Errc::operation_canceled : Errc::closed);
     }

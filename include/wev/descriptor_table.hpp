@@ -26,6 +26,8 @@ struct Descriptor : Allocated {
   List<Completion> queues[3];
   /// Operations that have not ended, wherever they stand.
   std::size_t users = 0;
+  /// Those that have ended, and whose callback is still to come: it may go on.
+  std::size_t undelivered = 0;
   /// An operation ended with bad_file_descriptor.
   bool bad = false;
   /// The close that ends this entry, once it has begun.

@@ -28,7 +28,8 @@
 //
 // Thread     One at a time: whoever calls run() or tick(). Only post() and
 //            Async::notify() are for any thread.
-// Lifetime   Nothing may be lent when it is destroyed: see drain(). A post() or notify()
+// Lifetime   Nothing may be lent when it is destroyed, see drain(), but what discard() has
+//            to close. A post() or notify()
 //            that has been delivered may be the last thing that happens to it, though
 //            the thread that made it has not returned yet.
 #pragma once
@@ -153,8 +154,12 @@ class Loop {
 
   /// Tells that `fd` will be closed by someone else than op::close: what was found
   /// out about it is dropped. Where it has a duplicate, it has to be told before.
-  /// false: operations are in flight on it.
+  /// false: operations are in flight on it, or their callbacks are still to come.
   bool forget(int fd);
+
+  /// Closes `fd`, which its owner has let go of: now, or as soon as what is in flight on
+  /// it has ended with operation_canceled. Nobody is told. ~Loop waits for it.
+  void discard(int fd) noexcept;
 
   // Running ------------------------------------------------------------------
 
@@ -218,6 +223,7 @@ class Loop {
   void start_loose(Completion& completion);
   void start_on_descriptor(Completion& completion);
   static bool is_connecting(Descriptor& descriptor);
+  bool is_about_to_start(int fd);
   void start_next(Descriptor& descriptor, Direction direction);
   void start_in_backend(Completion& completion);
   static bool goes_on(Completion& completion, Result result);
@@ -266,6 +272,7 @@ class Loop {
   std::size_t active_ = 0;  // referenced and lent
   std::size_t lent_ = 0;
   std::size_t in_backend_ = 0;  // in flight
+  std::size_t discarded_ = 0;   // lent by discard()
   Instant now_;
   Instant looked_at_;  // when descriptors were last looked at
   bool running_ = false;

@@ -44,7 +44,11 @@ decltype(auto) awaiter_or_ready(A&& awaitable) {
 }
 
 template <class A>
+inline constexpr bool is_ok = false;
+
+template <class A>
 class OkAwaiter : private Gate {
+  static_assert(!is_ok<std::remove_cvref_t<A>>, "ok(ok(x)): one after the other");
   using Inner = decltype(awaiter_or_ready(std::declval<A>()));
   using Given = std::remove_cvref_t<decltype(std::declval<Inner&>().await_resume())>;
   static_assert(is_std_expected<Given>, "ok(): what is awaited gives no std::expected");
@@ -68,9 +72,10 @@ class OkAwaiter : private Gate {
           ->outcome.set(std::unexpected(std::move(*self.given_).error()));
     };
     if (!given_) {
-      promise_->gate = this;
-      if (suspends(task)) return true;
-      promise_->gate = nullptr;
+      if (suspends(task)) {
+        promise_->gate = this;  // asked when drive() comes back to the task, not before
+        return true;
+      }
       take();
       if (passes()) return false;
     }
@@ -137,8 +142,14 @@ struct OkAwaitable {
   }
 };
 
+template <class A>
+inline constexpr bool is_ok<Ok<A>> = true;
+template <class Convert>
+inline constexpr bool is_ok<OkAwaitable<Convert>> = true;
+
 }  // namespace internal
 
+/// Awaited where it is made: it refers to what it was given.
 template <class A>
   requires(!std::is_same_v<std::remove_cvref_t<A>, Operation> &&
            !std::is_same_v<std::remove_cvref_t<A>, Async>)

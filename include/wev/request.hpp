@@ -101,7 +101,9 @@ class RequestBase {
   /// Ends the operation early: it ends with operation_canceled, or its real result
   /// where that came first. Harmless when it is not active.
   void cancel() {
-    if (active()) loop_->cancel(completion_);
+    if (!active()) return;
+    canceled_ = true;
+    loop_->cancel(completion_);
   }
 
   /// As Loop::unref: while only such are active, run() returns.
@@ -112,6 +114,7 @@ class RequestBase {
   /// From a Step: the next operation, up to the same deadline.
   void again(const Operation& operation) {
     loop_->add(completion_, operation, this, on_end, completion_.deadline());
+    if (canceled_) loop_->cancel(completion_);
   }
 
   [[nodiscard]] const Operation& operation() const noexcept { return completion_.operation(); }
@@ -134,6 +137,7 @@ class RequestBase {
     step_ = awaitable.step_;
     context_ = awaitable.context_;
     finish_ = finish;
+    canceled_ = false;
     Operation operation = awaitable.operation_;
     if constexpr (requires { Convert::prepare(*this, operation); }) {
       if (auto prepared = Convert::prepare(*this, operation); !prepared) {
@@ -168,6 +172,7 @@ class RequestBase {
   Finish finish_ = nullptr;
   void* context_ = nullptr;
   Error error_{std::errc{}};
+  bool canceled_ = false;  // for again()
 };
 
 class Request : public RequestBase {

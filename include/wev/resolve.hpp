@@ -168,6 +168,8 @@ class Resolver::Resolving {
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> task) noexcept {
       strand_ = task.promise().strand;
+      WEV_ASSERT(&strand_->loop() == &what_.resolver_.loop(),
+                 "co_await: the resolver is another loop's than the task");
       what_.resolver_.resolve(what_.request_, what_.name_, what_.port_,
                               [this](Expected<Addresses> addresses) {
                                 addresses_ = addresses;
@@ -175,7 +177,7 @@ class Resolver::Resolving {
                               });
       strand_->park(task.promise(), *this);
     }
-    [[nodiscard]] Expected<Addresses> await_resume() const noexcept { return addresses_; }
+    Expected<Addresses> await_resume() const noexcept { return addresses_; }
 
    private:
     static void stop(Waiter& self) noexcept { static_cast<Awaiter&>(self).what_.request_.cancel(); }

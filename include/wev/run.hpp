@@ -24,7 +24,8 @@ class RootBase : private Scheduler, protected Strand {
   /// As for any task, see strand.hpp.
   using Strand::cancel;
 
-  /// How often the task, or one it has started, began to wait so far.
+  /// How often the task, or one it has started, began to wait so far. Those that
+  /// run_on() has sent elsewhere do not count.
   using Scheduler::suspensions;
   /// Cancels when that has become `suspension`. To test that a program can be cancelled
   /// wherever it waits, count its suspensions and then cancel it at each of them.
@@ -36,7 +37,7 @@ class RootBase : private Scheduler, protected Strand {
   /// the backend is lost.
   Expected<void> run();
 
-  /// Called when done(), as the last; it may destroy the root.
+  /// Called when done(), as the last; it may destroy the root, if that is not in run().
   template <class F>
   void on_done(F callback) {
     on_done_.set(std::move(callback));
@@ -92,10 +93,10 @@ template <class A>
 as_expected<Awaited<A>> run(Loop& loop, A&& awaitable) {
   using T = Awaited<A>;
   if (loop.running()) return std::unexpected(Errc::nested_run);
+  auto task = as_task(std::forward<A>(awaitable));
   void* memory = FramePool::allocate(sizeof(Root<T>));
   if (memory == nullptr) return std::unexpected(std::errc::not_enough_memory);
-  const internal::RootOwner<T> owner{new (memory)
-                                         Root<T>(loop, as_task(std::forward<A>(awaitable)))};
+  const internal::RootOwner<T> owner{new (memory) Root<T>(loop, std::move(task))};
   const Expected<void> ran = owner.root->run();
   if (!owner.root->done()) return std::unexpected(ran.error());
   if constexpr (std::is_void_v<T>) {

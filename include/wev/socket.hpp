@@ -44,8 +44,6 @@ namespace internal {
 Expected<int> make_socket(Loop& loop, const Address& address, SocketType type);
 /// One that listens. Closed again where that fails.
 Expected<int> make_listener(Loop& loop, const Address& address, const ListenOptions& options);
-/// Closes what will have no handle; -1 is nothing.
-void discard(Loop& loop, int fd) noexcept;
 
 }  // namespace internal
 
@@ -62,7 +60,7 @@ struct ToConnected {
   Expected<Socket> operator()(RequestBase& request, Result result) const noexcept {
     if (result) return Socket(request.loop(), request.operation().io.fd);
     if (request.operation().on_descriptor()) {
-      internal::discard(request.loop(), request.operation().io.fd);
+      request.loop().discard(request.operation().io.fd);
     }
     return std::unexpected(result.error());
   }

@@ -14,8 +14,9 @@
 //            one that runs waits, `most_at_once` in a row before the loop has a turn,
 //            so strands that keep waking each other do not starve it.
 // Cancel     Is remembered. It ends what the strand waits for, now and from now on,
-//            with Errc::operation_canceled, through the loop's next tick: tasks that
-//            do not heed it still return to the loop. What is shielded does not notice.
+//            with Errc::operation_canceled. Nothing ends inside of cancel(): operations end
+//            by the loop's next tick, other waits as when they are woken, so tasks that do
+//            not heed it still return to the loop. What is shielded does not notice.
 // Thread     The loop's. Nothing is allocated.
 #pragma once
 

@@ -166,7 +166,7 @@ class Event::Wait {
     void await_suspend(std::coroutine_handle<Promise> task) noexcept {
       event_.waiting_.park(task.promise(), *this);
     }
-    [[nodiscard]] Expected<void> await_resume() const noexcept {
+    Expected<void> await_resume() const noexcept {
       if (canceled()) return std::unexpected(Errc::operation_canceled);
       return {};
     }
@@ -193,7 +193,7 @@ class Semaphore::Acquire {
     void await_suspend(std::coroutine_handle<Promise> task) noexcept {
       semaphore_.waiting_.park(task.promise(), *this);
     }
-    [[nodiscard]] Expected<Place> await_resume() const noexcept {
+    Expected<Place> await_resume() const noexcept {
       if (canceled()) return std::unexpected(Errc::operation_canceled);
       return Place(semaphore_);
     }

@@ -39,6 +39,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <new>
@@ -76,6 +77,11 @@ using as_expected = AsExpected<T>::type;
 // The promise -----------------------------------------------------------------------
 
 namespace internal {
+
+template <class T>
+inline constexpr bool is_plainly_aligned = alignof(T) <= alignof(std::max_align_t);
+template <>
+inline constexpr bool is_plainly_aligned<void> = true;
 
 /// What a task has ended with.
 template <class T>
@@ -210,6 +216,9 @@ struct ReturningPromise<void> : TaskPromise<void> {
 
 template <class T = void>
 class [[nodiscard("a task begins when it is awaited")]] Task {
+  static_assert(internal::is_plainly_aligned<T>,
+                "Task: its result has to be aligned as malloc does it");
+
  public:
   using Value = T;
   using promise_type = internal::ReturningPromise<T>;

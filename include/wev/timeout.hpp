@@ -7,6 +7,7 @@
 #pragma once
 
 #include <coroutine>
+#include <optional>
 #include <utility>
 
 #include "wev/scope.hpp"
@@ -22,8 +23,8 @@ class Limit : public Scope {
   void set(ChildBase& child) noexcept;
   /// The child has ended.
   void lift() noexcept;
-  /// It was over, and nothing else had cancelled the task before.
-  [[nodiscard]] bool passed() const noexcept { return passed_; }
+  /// Why it has cancelled the task, if it did: timed_out, or what befell the timer.
+  [[nodiscard]] const std::optional<Error>& reason() const noexcept { return reason_; }
 
  private:
   static Action on_timer(void* self, Loop&, Completion&, Result result) noexcept;
@@ -31,7 +32,7 @@ class Limit : public Scope {
   Duration delay_;
   Completion timer_;
   ChildBase* child_ = nullptr;  // until it has ended
-  bool passed_ = false;
+  std::optional<Error> reason_;
 };
 
 template <class T>
@@ -54,18 +55,18 @@ class [[nodiscard("begins when it is awaited")]] Timeout {
     as_expected<T> await_resume() {
       if constexpr (is_expected<T>) {
         T result = child_.take();
-        if (passed() && !result && result.error() == Errc::operation_canceled) {
-          return std::unexpected(Errc::timed_out);
+        if (reason() && !result && result.error() == Errc::operation_canceled) {
+          return std::unexpected(*reason());
         }
         return result;
       } else {
         if constexpr (std::is_void_v<T>) {
           child_.take();
-          if (passed()) return std::unexpected(Errc::timed_out);
+          if (reason()) return std::unexpected(*reason());
           return {};
         } else {
           T result = child_.take();
-          if (passed()) return std::unexpected(Errc::timed_out);
+          if (reason()) return std::unexpected(*reason());
           return as_expected<T>(std::move(result));
         }
       }

@@ -395,4 +395,73 @@ TEST_P(Contract, AFileThatIsNotThereIsAnErrorInTheCallback) {
   EXPECT_EQ(error, std::errc::no_such_file_or_directory);
 }
 
+// Ending ------------------------------------------------------------------------------
+
+namespace {
+
+// A stream on which a line is awaited, beside a read that ends in the same tick.
+struct TwoAtOnce {
+  explicit TwoAtOnce(std::unique_ptr<Stream> its_stream) : stream(std::move(its_stream)) {}
+
+  std::unique_ptr<Stream> stream;
+  std::array<std::byte, 64> memory{};
+  ReadBuffer lines{memory};
+  Request reading;
+  int ends = 0;
+
+  void read_line() {
+    reading.start(stream->read_until(lines, '\n'),
+                  [this](const Expected<std::span<std::byte>>&) { ++ends; });
+  }
+};
+
+}  // namespace
+
+// Its result is there, its callback is not: the number must not be somebody else's by then.
+TEST_P(Contract, WhatADestroyedStreamWasReadingIsNobodyElses) {
+  NEEDS(pipes);
+  const auto [ready, make_ready] = pipe();
+  const auto [reader, writer] = rig().pipe();
+  owned(writer);
+  TwoAtOnce two(std::make_unique<Stream>(loop(), reader));
+  two.read_line();
+  int fresh = -1;
+  Probe& first = probe("first", [&](Probe&) {
+    two.stream.reset();
+    const Pair next = pipe();
+    EXPECT_EQ(rig().write(next.writer, "secret\n"), Result(7));
+    fresh = next.reader;
+    return Action::disarm;
+  });
+  auto& buffer = make_buffer<1>();
+  add(first, op::read(ready, buffer.bytes));
+  look();
+  EXPECT_EQ(rig().write(make_ready, "!"), Result(1));
+  EXPECT_EQ(rig().write(writer, "ab"), Result(2));
+  run_until([&] { return two.ends > 0 && first.calls() > 0; });
+  run();
+  EXPECT_EQ(two.ends, 1);
+  EXPECT_EQ(rig().read_all(fresh), "secret\n");
+}
+
+TEST_P(Contract, ACancelThatMeetsAPartOfALineEndsTheWhole) {
+  NEEDS(pipes);
+  const auto [ready, make_ready] = pipe();
+  const auto [reader, writer] = rig().pipe();
+  owned(writer);
+  TwoAtOnce two(std::make_unique<Stream>(loop(), reader));
+  two.read_line();
+  Probe& first = probe("first", [&](Probe&) {
+    two.reading.cancel();
+    return Action::disarm;
+  });
+  auto& buffer = make_buffer<1>();
+  add(first, op::read(ready, buffer.bytes));
+  look();
+  EXPECT_EQ(rig().write(writer, "ab"), Result(2));
+  EXPECT_EQ(rig().write(make_ready, "!"), Result(1));
+  run();
+  EXPECT_EQ(two.ends, 1);
+}
+
 }  // namespace wev::test

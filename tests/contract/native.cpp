@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "support/threads.hpp"
+#include "wev/stream.hpp"
 #include "wev/thread_pool.hpp"
 
 namespace wev::test {
@@ -278,6 +279,25 @@ TEST_P(NativeContract, ALoopMayBeDestroyedByWhatItsLastNotificationBrought) {
     loop.reset();
     thread.join();
   }
+}
+
+// As where a task ends whose variables were handles in use.
+TEST_P(NativeContract, ALoopClosesWhatWasLetGoOfBeforeItIsGone) {
+  auto loop = rig().loop();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  owned(ends[1]);
+  std::array<std::byte, 8> buffer{};
+  Request reading;
+  int ended = 0;
+  {
+    const Stream stream(*loop, ends[0]);
+    reading.start(stream.read_some(buffer), [&ended](Expected<std::size_t>) { ++ended; });
+    EXPECT_TRUE(loop->tick(RunMode::no_wait));
+  }
+  while (ended == 0) EXPECT_TRUE(loop->tick());
+  loop.reset();
+  EXPECT_EQ(::fcntl(ends[0], F_GETFD), -1);
 }
 
 // Files and devices -------------------------------------------------------------------------

@@ -210,10 +210,20 @@ TEST_P(NativeContract, ATaskThatIsCanceledWhileAnotherLoopRunsItEndsWhatItWaitsF
 
 TEST_P(NativeContract, ATaskThatIsCanceledAsItEndsOnAnotherLoopEndsOnceOneWayOrTheOther) {
   Elsewhere elsewhere(rig());
+  // So that the loops are interrupted anywhere.
+  std::atomic<bool> stop{false};
+  std::array<Joiner, 4> busy;
+  for (Joiner& join : busy) {
+    join = spawn([&stop] {
+      while (!stop) {
+      }
+    });
+  }
+  constexpr int rounds = 3'000;
   int came = 0;
   int gone = 0;
   const auto program = [&]() -> Task<Expected<void>> {
-    for (int i = 0; i < 1'000; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       const auto result = co_await timeout(std::chrono::nanoseconds(i % 100 * 500),
                                            run_on(elsewhere.loop(), quick(i, i % 4)));
       if (result) {
@@ -227,7 +237,9 @@ TEST_P(NativeContract, ATaskThatIsCanceledAsItEndsOnAnotherLoopEndsOnceOneWayOrT
     co_return {};
   };
   EXPECT_TRUE(wev::run(loop(), program()));
-  EXPECT_EQ(came + gone, 1'000);
+  stop = true;
+  for (const Joiner& join : busy) join();
+  EXPECT_EQ(came + gone, rounds);
 }
 
 TEST_P(NativeContract, OfTwoLoopsThatRaceTheSlowerOnesTaskIsCanceled) {

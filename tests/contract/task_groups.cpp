@@ -760,4 +760,14 @@ TEST_P(Contract, HoweverTasksAreNestedNoneOutlivesWhatStartedIt) {
   EXPECT_GT(begun, 20 * nests);
 }
 
+TEST_P(Contract, DrainingEndsWhatATimeoutLimits) {
+  Event never_set;
+  Root<Expected<void>> root(loop(), as_task(timeout(1h, never_set.wait())));
+  look();
+  look();
+  EXPECT_TRUE(loop().drain());
+  ASSERT_TRUE(root.done());
+  EXPECT_EQ(root.take(), Expected<void>(std::unexpected(Errc::operation_canceled)));
+}
+
 }  // namespace wev::test

@@ -1,6 +1,8 @@
 // Memory of coroutine frames, on one thread and between two.
 #include "wev/frame_pool.hpp"
 
+#include <malloc.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
@@ -200,6 +202,21 @@ TEST(FramePool, FramesCanBeMadeAndFreedWhileAThreadEnds) {
     EXPECT_EQ(alive, 1);
   });
   EXPECT_EQ(alive, 0);
+}
+
+// Made by a thread whose pool is no more, and kept by another one's.
+TEST(FramePool, AFrameMadeWhileAThreadEndsIsAsLargeAsItsSizeClass) {
+  static void* late;
+  struct Late {
+    ~Late() { late = FramePool::allocate(70); }
+  };
+  std::thread([] {
+    static thread_local const Late its_end;
+    static_cast<void>(its_end);
+    FramePool::release(FramePool::allocate(70), 70);
+  }).join();
+  EXPECT_GE(::malloc_usable_size(late), 128U);
+  FramePool::release(late, 70);
 }
 
 }  // namespace wev::test

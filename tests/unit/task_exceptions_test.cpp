@@ -485,4 +485,31 @@ TEST_F(TaskExceptions, WithoutMemoryForOneOfSeveralTheOthersEndFirst) {
   EXPECT_EQ(log, "a");
 }
 
+namespace {
+
+struct Throws {
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise>) {
+    throw 7;
+  }
+  [[nodiscard]] Expected<int> await_resume() const noexcept { return 1; }
+};
+
+}  // namespace
+
+TEST_F(TaskExceptions, AnAwaitThatThrowsAsItBeginsIsForgotten) {
+  const auto program = []() -> Task<Expected<int>> {
+    int caught = 0;
+    try {
+      co_await ok(Throws{});
+    } catch (int thrown) {
+      caught = thrown;
+    }
+    co_await ok(sleep(1ms));
+    co_return caught;
+  };
+  EXPECT_EQ(wev::run(loop, program()), 7);
+}
+
 }  // namespace wev::test
