@@ -356,7 +356,8 @@ std::expected<void, Error> IoUring::wait(Instant deadline, CompletionQueue& done
   reap(done);
   const Instant at = now();
   if (!pending_.empty() || !cancels_.empty()) deadline = std::min(deadline, at + retry_interval);
-  const bool sleeps = deadline > at && done.empty() && waker_.begin_sleep();
+  // A wake that came late may have ended the waker's read just now.
+  const bool sleeps = deadline > at && done.empty() && waker_armed_ && waker_.begin_sleep();
   const timespec left = timeout_until(sleeps ? deadline : at, at);
   const __kernel_timespec timeout{left.tv_sec, left.tv_nsec};
   const int error = enter(sleeps ? 1 : 0, sleeps && deadline != never ? &timeout : nullptr);

@@ -6,12 +6,15 @@
 #include <pthread.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <string>
+#include <string_view>
 #include <thread>
 
 #include "support/threads.hpp"
@@ -100,6 +103,53 @@ TEST_P(NativeContract, AnAcceptThatIsWaitingIsToldOfRunningOut) {
   run();
   ASSERT_TRUE(a.result());
   owned(static_cast<int>(*a.result()));
+}
+
+// Waking -------------------------------------------------------------------------------
+
+namespace {
+
+// As a thread does that was about to wake a loop when that woke by itself.
+void write_to_all_eventfds() {
+  for (int fd = 0; fd < 1'000; ++fd) {
+    std::array<char, 64> target{};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    if (::readlink(link.c_str(), target.data(), target.size() - 1) < 0) continue;
+    if (std::string_view(target.data()) == "anon_inode:[eventfd]") ::eventfd_write(fd, 1);
+  }
+}
+
+}  // namespace
+
+TEST_P(NativeContract, AWakeThatComesLateCostsNoneOfTheNext) {
+  constexpr int rounds = 100;
+  Async& async = this->async();
+  std::atomic<int> asked{0};
+  const Joiner join = spawn([&] {
+    for (int i = 0; i < rounds; ++i) {
+      asked.wait(i);
+      async.notify();  // mostly when the loop sleeps by now
+    }
+  });
+  Probe& notified = probe("notified");
+  Probe& late = probe("late", [&](Probe&) {
+    write_to_all_eventfds();
+    add(notified, op::async_wait(async), loop().now() + 10s);
+    ++asked;
+    asked.notify_one();
+    return Action::disarm;
+  });
+  for (int i = 1; i <= rounds && !HasFailure(); ++i) {
+    timer(late, 1ms);  // let the loop fall asleep before
+    run();
+    EXPECT_END(notified, Result(0)) << "in round " << i;
+  }
+  while (asked < rounds) {
+    ++asked;
+    asked.notify_one();
+  }
+  join();
+  look();
 }
 
 // Signals ------------------------------------------------------------------------------
