@@ -134,15 +134,17 @@ TEST_P(NativeContract, AWakeThatComesLateCostsNoneOfTheNext) {
   Probe& notified = probe("notified");
   Probe& late = probe("late", [&](Probe&) {
     write_to_all_eventfds();
-    add(notified, op::async_wait(async), loop().now() + 10s);
+    add(notified, op::async_wait(async), loop().now() + 60s);
     ++asked;
     asked.notify_one();
     return Action::disarm;
   });
   for (int i = 1; i <= rounds && !HasFailure(); ++i) {
+    const Instant began = loop().now();
     timer(late, 1ms);  // let the loop fall asleep before
     run();
     EXPECT_END(notified, Result(0)) << "in round " << i;
+    EXPECT_LT(loop().now() - began, 60s) << "its deadline woke the loop, in round " << i;
   }
   while (asked < rounds) {
     ++asked;
