@@ -266,19 +266,15 @@ std::size_t Loop::fire_timers() {
   return fired;
 }
 
-// Moves a due timer's deadline to the next one to come, in whole periods from
-// the last, and returns how many passed.
+// Moves a due timer's deadline to the next one to come, and returns how many periods
+// have passed.
 std::size_t Loop::pass_periods(Completion& timer) {
   const Duration period = timer.operation_.timer.period;
   if (period <= Duration::zero()) {
     timer.deadline_ = now_;
     return 1;
   }
-  const std::int64_t missed = (now_ - timer.deadline_) / period;
-  timer.deadline_ = after(timer.deadline_ + missed * period, period);
-  constexpr auto most = std::numeric_limits<std::size_t>::max();
-  const auto passed = static_cast<std::uint64_t>(missed) + 1;
-  return passed > most ? most : static_cast<std::size_t>(passed);
+  return wev::pass_periods(timer.deadline_, period, now_);
 }
 
 void Loop::collect_notified() {

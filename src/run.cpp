@@ -8,7 +8,7 @@ RootBase::RootBase(Loop& loop, PromiseBase* task, Ended ended) noexcept
   if (task != nullptr) {
     start(*this, *task);
   } else {
-    settle_soon();
+    ask_for_turn();
   }
 }
 

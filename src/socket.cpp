@@ -2,21 +2,15 @@
 
 namespace wev {
 
-Expected<Address> StreamSocket::local_address() const {
-  Address address;
-  const auto found = perform(op::local_address(fd(), address));
-  if (!found) return std::unexpected(found.error());
-  return address;
-}
-
-Expected<Address> StreamSocket::remote_address() const {
-  Address address;
-  const auto found = perform(op::remote_address(fd(), address));
-  if (!found) return std::unexpected(found.error());
-  return address;
-}
-
 namespace internal {
+
+Expected<Address> address_of(const Handle& socket, AddressOperation which) {
+  WEV_ASSERT(socket.is_open(), "Handle: it is not open");
+  Address address;
+  const Result found = socket.loop().perform(which(socket.fd(), address));
+  if (!found) return std::unexpected(found.error());
+  return address;
+}
 
 Expected<int> make_socket(Loop& loop, const Address& address, SocketType type) {
   SocketFamily family{};

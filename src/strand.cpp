@@ -72,9 +72,7 @@ void Scheduler::make_ready(Strand& strand) noexcept {
   strand.ready_next_ = nullptr;
   *last_ = &strand;
   last_ = &strand.ready_next_;
-  if (!running_ && completion_.state() == Completion::State::dead) {
-    loop_.add(completion_, op::noop(), this, on_turn);
-  }
+  if (!running_) ask_for_turn();
 }
 
 void Scheduler::run(Strand* strand) noexcept {
@@ -87,12 +85,7 @@ void Scheduler::run(Strand* strand) noexcept {
     next.drive();
   }
   running_ = false;
-  if (first_ != nullptr) {
-    if (completion_.state() == Completion::State::dead) {
-      loop_.add(completion_, op::noop(), this, on_turn);
-    }
-    return;
-  }
+  if (first_ != nullptr) return ask_for_turn();
   if (settled_ != nullptr && idle()) settled_(*this);
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <coroutine>
+#include <type_traits>
 #include <utility>
 
 #include "wev/request.hpp"
@@ -103,6 +104,20 @@ class [[nodiscard("begins when it is awaited")]] Lending {
 inline Lending lend(Completion& completion, const Operation& operation,
                     Instant deadline = never) noexcept {
   return {completion, operation, deadline};
+}
+
+/// Operations and Asyncs that are awaited bare are Awaitables; all else is what it is.
+inline Awaitable<> to_awaitable(const Operation& operation) noexcept {
+  return Awaitable<>(operation);
+}
+inline Awaitable<ToNothing> to_awaitable(Async& async) noexcept {
+  return Awaitable<ToNothing>(op::async_wait(async));
+}
+template <class A>
+  requires(!std::is_same_v<std::remove_cvref_t<A>, Operation> &&
+           !std::is_same_v<std::remove_cvref_t<A>, Async>)
+A&& to_awaitable(A&& awaitable) noexcept {
+  return std::forward<A>(awaitable);
 }
 
 /// How anything is awaited (C++20, [expr.await]).

@@ -52,11 +52,11 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   class Send;
-  class Receive;
+  class Receiving;
   /// Ends with nothing when the channel, or who receives, has it.
   [[nodiscard]] Send send(T value) noexcept { return Send(*this, std::move(value)); }
   /// Ends with a T.
-  [[nodiscard]] Receive receive() noexcept { return Receive(*this); }
+  WaitFor<Receiving, Channel> receive() noexcept { return WaitFor<Receiving, Channel>(*this); }
 
   /// At once. false: it is full or closed, and `value` is as it was.
   bool try_send(T& value) noexcept {
@@ -162,30 +162,21 @@ class Channel<T>::Send {
 };
 
 template <class T>
-class Channel<T>::Receive {
+class Channel<T>::Receiving : private Receiver {
  public:
-  explicit Receive(Channel& channel) noexcept : channel_(channel) {}
-
-  class Awaiter : private Receiver {
-   public:
-    explicit Awaiter(Channel& channel) noexcept : channel_(channel) {}
-    [[nodiscard]] bool await_ready() noexcept {
-      if (auto there = channel_.try_receive()) this->value.emplace(*std::move(there));
-      return this->value || channel_.closed_;
-    }
-    template <class Promise>
-    void await_suspend(std::coroutine_handle<Promise> task) noexcept {
-      channel_.receiving_.park(task.promise(), *this);
-    }
-    Expected<T> await_resume() noexcept {
-      if (this->value) return *std::move(this->value);
-      return std::unexpected(this->canceled() ? Errc::operation_canceled : Errc::closed);
-    }
-
-   private:
-    Channel& channel_;
-  };
-  Awaiter operator co_await() const noexcept { return Awaiter(channel_); }
+  explicit Receiving(Channel& channel) noexcept : channel_(channel) {}
+  [[nodiscard]] bool await_ready() noexcept {
+    if (auto there = channel_.try_receive()) this->value.emplace(*std::move(there));
+    return this->value || channel_.closed_;
+  }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> task) noexcept {
+    channel_.receiving_.park(task.promise(), *this);
+  }
+  Expected<T> await_resume() noexcept {
+    if (this->value) return *std::move(this->value);
+    return std::unexpected(this->canceled() ? Errc::operation_canceled : Errc::closed);
+  }
 
  private:
   Channel& channel_;

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <ratio>
 #include <type_traits>
 
@@ -54,6 +56,16 @@ constexpr Instant after(Instant from, Duration d) noexcept {
   if (d <= Duration::zero()) return from;
   if (from.time_since_epoch() > Duration::max() - d) return never;
   return from + d;
+}
+
+/// Moves `next`, which is due, to the first instant to come, in whole periods, and
+/// returns how many have passed. REQUIRES: period > 0 and next <= now.
+constexpr std::size_t pass_periods(Instant& next, Duration period, Instant now) noexcept {
+  const std::int64_t missed = (now - next) / period;
+  next = after(next + missed * period, period);
+  constexpr auto most = std::numeric_limits<std::size_t>::max();
+  const auto passed = static_cast<std::uint64_t>(missed) + 1;
+  return passed > most ? most : static_cast<std::size_t>(passed);
 }
 
 }  // namespace wev

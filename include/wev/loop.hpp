@@ -28,10 +28,9 @@
 //
 // Thread     One at a time: whoever calls run() or tick(). Only post() and
 //            Async::notify() are for any thread.
-// Lifetime   Nothing may be lent when it is destroyed, see drain(), but what discard() has
-//            to close. A post() or notify()
-//            that has been delivered may be the last thing that happens to it, though
-//            the thread that made it has not returned yet.
+// Lifetime   Nothing may be lent when it is destroyed, see drain(), but what discard()
+//            has to close. A post() or notify() that has been delivered may be the last
+//            thing that happens to it, though the thread that made it has not returned yet.
 #pragma once
 
 #include <atomic>

@@ -109,15 +109,7 @@ class OkAwaiter : private Gate {
 
   // What is thrown here is thrown to the task when that goes on.
   void take() noexcept {
-#if defined(__cpp_exceptions)
-    try {
-      given_.emplace(inner_.await_resume());
-    } catch (...) {
-      thrown_.keep();
-    }
-#else
-    given_.emplace(inner_.await_resume());
-#endif
+    thrown_.keep_from([this] { given_.emplace(inner_.await_resume()); });
   }
   [[nodiscard]] bool passes() const noexcept { return thrown_ || given_->has_value(); }
 
@@ -128,39 +120,23 @@ class OkAwaiter : private Gate {
   void (*fail_)(OkAwaiter& self) noexcept = nullptr;
 };
 
+/// `A` is what to_awaitable() gives: a reference, or a value.
 template <class A>
 struct Ok {
-  A&& awaitable;
+  A awaitable;
   OkAwaiter<A> operator co_await() && { return OkAwaiter<A>(std::forward<A>(awaitable)); }
-};
-/// Of what an operation or an Async becomes.
-template <class Convert>
-struct OkAwaitable {
-  Awaitable<Convert> awaitable;
-  OkAwaiter<Awaitable<Convert>&> operator co_await() && {
-    return OkAwaiter<Awaitable<Convert>&>(awaitable);
-  }
 };
 
 template <class A>
 inline constexpr bool is_ok<Ok<A>> = true;
-template <class Convert>
-inline constexpr bool is_ok<OkAwaitable<Convert>> = true;
 
 }  // namespace internal
 
 /// Awaited where it is made: it refers to what it was given.
 template <class A>
-  requires(!std::is_same_v<std::remove_cvref_t<A>, Operation> &&
-           !std::is_same_v<std::remove_cvref_t<A>, Async>)
-[[nodiscard]] internal::Ok<A> ok(A&& awaitable) noexcept {
-  return {std::forward<A>(awaitable)};
-}
-[[nodiscard]] inline auto ok(const Operation& operation) noexcept {
-  return internal::OkAwaitable<ToCount>{internal::TaskPromise<void>::await_transform(operation)};
-}
-[[nodiscard]] inline auto ok(Async& async) noexcept {
-  return internal::OkAwaitable<ToNothing>{internal::TaskPromise<void>::await_transform(async)};
+[[nodiscard]] auto ok(A&& awaitable) noexcept {
+  using B = decltype(to_awaitable(std::forward<A>(awaitable)));
+  return internal::Ok<B>{to_awaitable(std::forward<A>(awaitable))};
 }
 
 }  // namespace wev

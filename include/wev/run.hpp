@@ -61,13 +61,18 @@ class Root : private internal::Kept<T>, public RootBase {
   Root(Loop& loop, Task<T> task) noexcept
       : internal::Kept<T>(std::move(task)),
         RootBase(loop, internal::Kept<T>::promise(), [](Strand& strand) noexcept {
-          static_cast<Root&>(static_cast<RootBase&>(strand)).keep_result();
-        }) {}
+          static_cast<Root&>(static_cast<RootBase&>(strand)).end();
+        }) {
+    if (internal::Kept<T>::promise() == nullptr) this->end();
+  }
 
   /// What it ended with, once; throws what it threw. REQUIRES: done().
-  T take() {
+  T take() { return outcome().take(); }
+
+  /// The same, not taken yet. REQUIRES: done().
+  [[nodiscard]] internal::Outcome<T>& outcome() noexcept {
     WEV_ASSERT(done(), "Root::take: its task has not ended");
-    return internal::Kept<T>::take();
+    return internal::Kept<T>::outcome();
   }
 };
 
@@ -99,15 +104,9 @@ as_expected<Awaited<A>> run(Loop& loop, A&& awaitable) {
   const internal::RootOwner<T> owner{new (memory) Root<T>(loop, std::move(task))};
   const Expected<void> ran = owner.root->run();
   if (!owner.root->done()) return std::unexpected(ran.error());
-  if constexpr (std::is_void_v<T>) {
-    owner.root->take();
-    if (!ran) return std::unexpected(ran.error());
-    return {};
-  } else {
-    as_expected<T> result = owner.root->take();
-    if (!ran) return std::unexpected(ran.error());
-    return result;
-  }
+  as_expected<T> result = owner.root->outcome().take_expected();
+  if (!ran) return std::unexpected(ran.error());
+  return result;
 }
 
 }  // namespace wev

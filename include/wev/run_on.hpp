@@ -39,43 +39,22 @@ class [[nodiscard("begins when it is awaited")]] RunBlocking {
     }
     as_expected<T> await_resume() {
       const Result ran = inner_.await_resume();
-      thrown_.rethrow();
       if (!ran) return std::unexpected(ran.error());
-      if constexpr (std::is_void_v<T>) {
-        return {};
-      } else {
-        return as_expected<T>(outcome_.take());
-      }
+      return outcome_.take_expected();
     }
 
    private:
     // On the other thread.
     static Result call(void* self) noexcept {
       auto& awaiter = *static_cast<Awaiter*>(self);
-#if defined(__cpp_exceptions)
-      try {
-        awaiter.call();
-      } catch (...) {
-        awaiter.thrown_.keep();
-      }
-#else
-      awaiter.call();
-#endif
+      awaiter.outcome_.set_from(awaiter.function_);
       return 0;
-    }
-    void call() {
-      if constexpr (std::is_void_v<T>) {
-        function_();
-      } else {
-        outcome_.set(function_());
-      }
     }
 
     F& function_;
     Awaitable<> operation_;
     OperationAwaiter<ToCount> inner_;
     Outcome<T> outcome_;
-    [[no_unique_address]] Thrown thrown_;
   };
   Awaiter operator co_await() && noexcept { return Awaiter(function_); }
 
@@ -155,16 +134,9 @@ class [[nodiscard("begins when it is awaited")]] RunOn {
       return awaiter.root_.emplace(there, awaiter.make_task());
     }
     Task<T> make_task() noexcept {
-#if defined(__cpp_exceptions)
-      try {
-        return make_task_();
-      } catch (...) {
-        thrown_.keep();
-        return {};
-      }
-#else
-      return make_task_();
-#endif
+      Task<T> task;
+      thrown_.keep_from([&] { task = make_task_(); });
+      return task;
     }
 
     F& make_task_;

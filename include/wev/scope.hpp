@@ -75,13 +75,13 @@ class Child : public ChildBase {
       : ChildBase(ended), task_(std::move(task)), on_end_(on_end) {}
 
   void start_in(Scope& scope) noexcept { scope.start(*this, task_.promise()); }
-  /// As Task::take.
-  T take() { return task_.take(); }
+  /// When it has ended.
+  [[nodiscard]] internal::Outcome<T>& outcome() noexcept { return task_.outcome(); }
 
  private:
   static void ended(Strand& strand) noexcept {
     auto& child = static_cast<Child&>(strand);
-    child.task_.keep_result();
+    child.task_.end();
     child.on_end_(child);
   }
 

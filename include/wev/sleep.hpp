@@ -9,8 +9,6 @@
 // by a Request as well. No timer fires before its time, see loop.hpp.
 #pragma once
 
-#include <limits>
-
 #include "wev/request.hpp"
 
 namespace wev {
@@ -40,7 +38,8 @@ class Interval {
   struct ToPeriods {
     Expected<std::size_t> operator()(RequestBase& request, Result result) const noexcept {
       if (!result) return result;
-      return static_cast<Interval*>(request.context())->pass();
+      auto& interval = *static_cast<Interval*>(request.context());
+      return pass_periods(interval.next_, interval.period_, interval.loop_.now());
     }
   };
   /// Ends with how many periods have passed since the last one: 1, or more where the
@@ -48,14 +47,6 @@ class Interval {
   Awaitable<ToPeriods> next() noexcept { return {loop_, op::timer_at(next_), nullptr, this}; }
 
  private:
-  std::size_t pass() noexcept {
-    const std::int64_t missed = (loop_.now() - next_) / period_;
-    next_ = after(next_ + missed * period_, period_);
-    constexpr auto most = std::numeric_limits<std::size_t>::max();
-    const auto passed = static_cast<std::uint64_t>(missed) + 1;
-    return passed > most ? most : static_cast<std::size_t>(passed);
-  }
-
   Loop& loop_;
   Duration period_;
   Instant next_;

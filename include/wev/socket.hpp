@@ -17,6 +17,18 @@ struct ListenOptions {
   bool ipv6_only = false;        ///< an IPv6 listener takes no IPv4
 };
 
+namespace internal {
+
+/// A new socket of the address's family. address_family_not_supported: it has none.
+Expected<int> make_socket(Loop& loop, const Address& address, SocketType type);
+/// One that listens. Closed again where that fails.
+Expected<int> make_listener(Loop& loop, const Address& address, const ListenOptions& options);
+/// op::local_address or op::remote_address.
+using AddressOperation = Operation (*)(int fd, Address& address);
+Expected<Address> address_of(const Handle& socket, AddressOperation which);
+
+}  // namespace internal
+
 class StreamSocket : public Stream {
  public:
   StreamSocket() = default;
@@ -29,23 +41,18 @@ class StreamSocket : public Stream {
     return {loop(), op::shutdown(fd(), how)};
   }
 
-  [[nodiscard]] Expected<Address> local_address() const;
-  [[nodiscard]] Expected<Address> remote_address() const;
+  [[nodiscard]] Expected<Address> local_address() const {
+    return internal::address_of(*this, op::local_address);
+  }
+  [[nodiscard]] Expected<Address> remote_address() const {
+    return internal::address_of(*this, op::remote_address);
+  }
 
   /// See SocketOption for what each takes.
   Expected<void> set_option(SocketOption option, int value) const {
     return perform(op::set_option(fd(), option, value));
   }
 };
-
-namespace internal {
-
-/// A new socket of the address's family. address_family_not_supported: it has none.
-Expected<int> make_socket(Loop& loop, const Address& address, SocketType type);
-/// One that listens. Closed again where that fails.
-Expected<int> make_listener(Loop& loop, const Address& address, const ListenOptions& options);
-
-}  // namespace internal
 
 /// A socket that is made when its connection begins.
 template <class Socket>
@@ -74,16 +81,21 @@ class Listener : public Handle {
   /// Takes a listening socket over, one that a WASI host has opened for example.
   Listener(Loop& loop, int fd) noexcept : Handle(loop, fd) {}
 
+  /// At once; nothing waits. Port 0: the system chooses one, see local_address().
+  static Expected<Listener> listen(Loop& loop, const Address& address,
+                                   const ListenOptions& options = {}) {
+    const Expected<int> fd = internal::make_listener(loop, address, options);
+    if (!fd) return std::unexpected(fd.error());
+    return Listener(loop, *fd);
+  }
+
   /// Ends with a Socket. too_many_files_open and connection_aborted pass: wait a
   /// little and accept again.
   Awaitable<ToOwned<Socket>> accept() const noexcept { return {loop(), op::accept(fd())}; }
 
   /// With the port that was chosen, if 0 was asked for.
   [[nodiscard]] Expected<Address> local_address() const {
-    Address address;
-    const auto found = this->perform(op::local_address(fd(), address));
-    if (!found) return std::unexpected(found.error());
-    return address;
+    return internal::address_of(*this, op::local_address);
   }
 };
 

@@ -39,7 +39,7 @@ struct Waiter {
 };
 
 /// Asked before a task goes on, when what it waited for is there. false: it does not,
-/// since it has failed; see ok() in task.hpp.
+/// since it has failed; see ok.hpp.
 struct Gate {
   bool (*passes)(Gate& gate) noexcept;
 };
@@ -142,8 +142,12 @@ class Scheduler {
   /// Called once `ends()` was and nothing is ready any more, as the last there is.
   using Settled = void (*)(Scheduler& scheduler) noexcept;
   void ends(Settled settled) noexcept { settled_ = settled; }
-  /// In the loop's next tick, though nothing was started.
-  void settle_soon() noexcept { loop_.add(completion_, op::noop(), this, on_turn); }
+  /// What is ready runs in the loop's next tick, and if nothing is, the scheduler settles.
+  void ask_for_turn() noexcept {
+    if (completion_.state() == Completion::State::dead) {
+      loop_.add(completion_, op::noop(), this, on_turn);
+    }
+  }
   [[nodiscard]] bool idle() const noexcept {
     return first_ == nullptr && !running_ && completion_.state() == Completion::State::dead;
   }

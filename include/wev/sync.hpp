@@ -64,6 +64,17 @@ class WaitList {
   List<WaitNode> nodes_;
 };
 
+/// A wait for something of a T, which outlives it. Begins when it is awaited.
+template <class Awaiter, class T>
+class [[nodiscard("begins when it is awaited")]] WaitFor {
+ public:
+  explicit WaitFor(T& what) noexcept : what_(what) {}
+  Awaiter operator co_await() const noexcept { return Awaiter(what_); }
+
+ private:
+  T& what_;
+};
+
 /// Something that happens, and stays so until reset().
 class Event {
  public:
@@ -75,9 +86,9 @@ class Event {
   void reset() noexcept { set_ = false; }
   [[nodiscard]] bool is_set() const noexcept { return set_; }
 
-  class Wait;
+  class Awaiter;
   /// Ends with nothing.
-  [[nodiscard]] Wait wait() noexcept;
+  WaitFor<Awaiter, Event> wait() noexcept { return WaitFor<Awaiter, Event>(*this); }
 
  private:
   bool set_ = false;
@@ -113,9 +124,9 @@ class Semaphore {
     Semaphore* semaphore_ = nullptr;
   };
 
-  class Acquire;
+  class Awaiter;
   /// Ends with a Place.
-  [[nodiscard]] Acquire acquire() noexcept;
+  WaitFor<Awaiter, Semaphore> acquire() noexcept { return WaitFor<Awaiter, Semaphore>(*this); }
   /// At once; one that does not own() anything: all are taken.
   [[nodiscard]] Place try_acquire() noexcept { return take() ? Place(*this) : Place(); }
   [[nodiscard]] std::size_t available() const noexcept { return free_; }
@@ -146,7 +157,7 @@ class Mutex : private Semaphore {
   Mutex() noexcept : Semaphore(1) {}
 
   /// Ends with a Lock, which unlocks when it is destroyed.
-  [[nodiscard]] Acquire lock() noexcept;
+  auto lock() noexcept { return acquire(); }
   /// At once; one that does not own() it: another has it.
   [[nodiscard]] Lock try_lock() noexcept { return try_acquire(); }
   [[nodiscard]] bool locked() const noexcept { return available() == 0; }
@@ -154,59 +165,38 @@ class Mutex : private Semaphore {
 
 // Awaiting ------------------------------------------------------------------------------
 
-class Event::Wait {
+class Event::Awaiter : private WaitNode {
  public:
-  explicit Wait(Event& event) noexcept : event_(event) {}
-
-  class Awaiter : private WaitNode {
-   public:
-    explicit Awaiter(Event& event) noexcept : event_(event) {}
-    [[nodiscard]] bool await_ready() const noexcept { return event_.set_; }
-    template <class Promise>
-    void await_suspend(std::coroutine_handle<Promise> task) noexcept {
-      event_.waiting_.park(task.promise(), *this);
-    }
-    Expected<void> await_resume() const noexcept {
-      if (canceled()) return std::unexpected(Errc::operation_canceled);
-      return {};
-    }
-
-   private:
-    Event& event_;
-  };
-  Awaiter operator co_await() const noexcept { return Awaiter(event_); }
+  explicit Awaiter(Event& event) noexcept : event_(event) {}
+  [[nodiscard]] bool await_ready() const noexcept { return event_.set_; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> task) noexcept {
+    event_.waiting_.park(task.promise(), *this);
+  }
+  Expected<void> await_resume() const noexcept {
+    if (canceled()) return std::unexpected(Errc::operation_canceled);
+    return {};
+  }
 
  private:
   Event& event_;
 };
-inline Event::Wait Event::wait() noexcept { return Wait(*this); }
 
-class Semaphore::Acquire {
+class Semaphore::Awaiter : private WaitNode {
  public:
-  explicit Acquire(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}
-
-  class Awaiter : private WaitNode {
-   public:
-    explicit Awaiter(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}
-    [[nodiscard]] bool await_ready() const noexcept { return semaphore_.take(); }
-    template <class Promise>
-    void await_suspend(std::coroutine_handle<Promise> task) noexcept {
-      semaphore_.waiting_.park(task.promise(), *this);
-    }
-    Expected<Place> await_resume() const noexcept {
-      if (canceled()) return std::unexpected(Errc::operation_canceled);
-      return Place(semaphore_);
-    }
-
-   private:
-    Semaphore& semaphore_;
-  };
-  Awaiter operator co_await() const noexcept { return Awaiter(semaphore_); }
+  explicit Awaiter(Semaphore& semaphore) noexcept : semaphore_(semaphore) {}
+  [[nodiscard]] bool await_ready() const noexcept { return semaphore_.take(); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> task) noexcept {
+    semaphore_.waiting_.park(task.promise(), *this);
+  }
+  Expected<Place> await_resume() const noexcept {
+    if (canceled()) return std::unexpected(Errc::operation_canceled);
+    return Place(semaphore_);
+  }
 
  private:
   Semaphore& semaphore_;
 };
-inline Semaphore::Acquire Semaphore::acquire() noexcept { return Acquire(*this); }
-inline Semaphore::Acquire Mutex::lock() noexcept { return acquire(); }
 
 }  // namespace wev

@@ -83,37 +83,22 @@ inline constexpr bool is_plainly_aligned = alignof(T) <= alignof(std::max_align_
 template <>
 inline constexpr bool is_plainly_aligned<void> = true;
 
-/// What a task has ended with.
-template <class T>
-class Outcome {
- public:
-  template <class U>
-  void set(U&& value) {
-    value_.emplace(std::forward<U>(value));
-  }
-  T take() { return std::move(*value_); }
-
- private:
-  std::optional<T> value_;
-};
-template <class T>
-class Outcome<T&> {
- public:
-  void set(T& value) noexcept { value_ = &value; }
-  T& take() const noexcept { return *value_; }
-
- private:
-  T* value_ = nullptr;
-};
-template <>
-class Outcome<void> {
- public:
-  void take() const noexcept {}
-};
-
-#if defined(__cpp_exceptions)
+/// An exception on its way to somebody else; never one in a program without them.
 class Thrown {
  public:
+#if defined(__cpp_exceptions)
+  /// Calls `f`, and keeps what it throws. false: it did.
+  template <class F>
+  bool keep_from(F&& f) noexcept {
+    try {
+      f();
+    } catch (...) {
+      keep();
+      return false;
+    }
+    return true;
+  }
+  /// REQUIRES: an exception is being handled.
   void keep() noexcept { exception_ = std::current_exception(); }
   void rethrow() const {
     if (exception_) std::rethrow_exception(exception_);
@@ -122,15 +107,86 @@ class Thrown {
 
  private:
   std::exception_ptr exception_;
-};
 #else
-class Thrown {
- public:
+  template <class F>
+  bool keep_from(F&& f) noexcept {
+    f();
+    return true;
+  }
   void keep() noexcept {}
   void rethrow() const noexcept {}
   explicit operator bool() const noexcept { return false; }
-};
 #endif
+};
+
+/// What a task has ended with: a T, or what it has thrown.
+template <class T>
+class Outcome {
+ public:
+  template <class U>
+  void set(U&& value) {
+    if constexpr (std::is_reference_v<T>) {
+      value_ = &value;
+    } else {
+      value_.emplace(std::forward<U>(value));
+    }
+  }
+  /// To what `f` returns, or throws.
+  template <class F>
+  void set_from(F&& f) noexcept {
+    thrown_.keep_from([&] {
+      if constexpr (std::is_void_v<T>) {
+        f();
+      } else {
+        set(f());
+      }
+    });
+  }
+  /// REQUIRES: an exception is being handled.
+  void set_thrown() noexcept { thrown_.keep(); }
+
+  [[nodiscard]] const Thrown& thrown() const noexcept { return thrown_; }
+  /// Its error, if it is one.
+  [[nodiscard]] std::optional<Error> error() const noexcept {
+    if constexpr (is_expected<T>) {
+      if (value_ && !*value_) return value_->error();
+    }
+    return std::nullopt;
+  }
+  /// REQUIRES: it was set.
+  T take() {
+    thrown_.rethrow();
+    if constexpr (std::is_reference_v<T>) {
+      return *value_;
+    } else if constexpr (!std::is_void_v<T>) {
+      return *std::move(value_);
+    }
+  }
+  /// The same, as one that may be an error.
+  as_expected<T> take_expected() {
+    if constexpr (std::is_void_v<T>) {
+      take();
+      return {};
+    } else {
+      return as_expected<T>(take());
+    }
+  }
+
+ private:
+  struct Nothing {};
+  template <class U>
+  struct Room {
+    using type = std::optional<U>;
+  };
+  template <class U>
+  struct Room<U&> {
+    using type = U*;
+  };
+  using Value = std::conditional_t<std::is_void_v<T>, Nothing, typename Room<T>::type>;
+
+  [[no_unique_address]] Value value_{};
+  [[no_unique_address]] Thrown thrown_;
+};
 
 /// What a task ends with for whose frame there was no memory.
 template <class T>
@@ -162,7 +218,6 @@ struct TaskPromise : PromiseBase {
   using Value = T;
 
   Outcome<T> outcome;
-  [[no_unique_address]] Thrown thrown;
 
   // The standard's form where failing is an error, and what g++ 12 looks for instead.
   static void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
@@ -176,20 +231,11 @@ struct TaskPromise : PromiseBase {
   TaskPromise() noexcept = default;
   std::suspend_always initial_suspend() const noexcept { return {}; }
   EndOfTask final_suspend() const noexcept { return {}; }
-  void unhandled_exception() noexcept { thrown.keep(); }
+  void unhandled_exception() noexcept { outcome.set_thrown(); }
 
-  // What operations and Asyncs become when they are awaited bare.
-  static Awaitable<> await_transform(const Operation& operation) noexcept {
-    return Awaitable<>(operation);
-  }
-  static Awaitable<ToNothing> await_transform(Async& async) noexcept {
-    return Awaitable<ToNothing>(op::async_wait(async));
-  }
   template <class A>
-    requires(!std::is_same_v<std::remove_cvref_t<A>, Operation> &&
-             !std::is_same_v<std::remove_cvref_t<A>, Async>)
-  static A&& await_transform(A&& awaitable) noexcept {
-    return std::forward<A>(awaitable);
+  static decltype(auto) await_transform(A&& awaitable) noexcept {
+    return to_awaitable(std::forward<A>(awaitable));
   }
 };
 
@@ -249,7 +295,6 @@ class [[nodiscard("a task begins when it is awaited")]] Task {
   T take() {
     if (promise_ == nullptr) return internal::no_memory<T>();
     const Task ended = std::move(*this);
-    ended.promise_->thrown.rethrow();
     return ended.promise_->outcome.take();
   }
 
@@ -296,56 +341,29 @@ Task<void> ReturningPromise<void>::get_return_object() noexcept {
 }
 Task<void> ReturningPromise<void>::get_return_object_on_allocation_failure() noexcept { return {}; }
 
-/// The task of a strand, and when that has ended its result: a frame does not outlive
+/// The task of a strand, and when that has ended its outcome: a frame does not outlive
 /// its strand, for whose end others may wait that want what the task had.
 template <class T>
 class Kept {
  public:
   explicit Kept(Task<T> task) noexcept : task_(std::move(task)) {}
   [[nodiscard]] PromiseBase* promise() const noexcept { return task_.promise(); }
-  /// When it has ended.
-  void keep_result() noexcept {
-    if (!task_.valid()) return;
-    kept_ = true;
-#if defined(__cpp_exceptions)
-    try {
-      take_from_task();
-    } catch (...) {
-      thrown_.keep();
-    }
-#else
-    take_from_task();
-#endif
+  /// When it has ended, or there is no memory for it.
+  void end() noexcept {
+    outcome_.set_from([this]() -> T { return task_.take(); });
   }
-  /// As Task::take.
-  T take() {
-    if (!kept_) return task_.take();
-    thrown_.rethrow();
-    return outcome_.take();
-  }
+  [[nodiscard]] Outcome<T>& outcome() noexcept { return outcome_; }
 
  private:
-  void take_from_task() {
-    if constexpr (std::is_void_v<T>) {
-      task_.take();
-    } else {
-      outcome_.set(task_.take());
-    }
-  }
-
   Task<T> task_;
   Outcome<T> outcome_;
-  [[no_unique_address]] Thrown thrown_;
-  bool kept_ = false;
 };
 
 }  // namespace internal
 
 /// What `co_await` of an A gives.
 template <class A>
-using Awaited =
-    decltype(get_awaiter(internal::TaskPromise<void>::await_transform(std::declval<A>()))
-                 .await_resume());
+using Awaited = decltype(get_awaiter(to_awaitable(std::declval<A>())).await_resume());
 
 namespace internal {
 
@@ -367,10 +385,8 @@ auto as_task(A&& awaitable) {
   if constexpr (internal::is_task<std::remove_cvref_t<A>>) {
     return std::forward<A>(awaitable);
   } else {
-    using Transformed =
-        decltype(internal::TaskPromise<void>::await_transform(std::forward<A>(awaitable)));
-    return internal::awaiting<std::remove_cvref_t<Transformed>>(
-        internal::TaskPromise<void>::await_transform(std::forward<A>(awaitable)));
+    using B = std::remove_cvref_t<decltype(to_awaitable(std::forward<A>(awaitable)))>;
+    return internal::awaiting<B>(to_awaitable(std::forward<A>(awaitable)));
   }
 }
 

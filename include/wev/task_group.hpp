@@ -21,7 +21,6 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "wev/scope.hpp"
 
@@ -63,24 +62,15 @@ class TaskGroup : private Scope {
     if (!error_ && !thrown_) error_ = error;
     cancel();
   }
-  /// REQUIRES: inside a catch.
-  void fail_by_exception() noexcept {
-    if (!error_ && !thrown_) thrown_.keep();
+  void fail(const internal::Thrown& thrown) noexcept {
+    if (!error_ && !thrown_) thrown_ = thrown;
     if (policy_ == GroupPolicy::fail_fast) cancel();
   }
-
-  /// Takes a child's result, which goes to `keep` if it is no exception.
-  template <class T, class Keep>
-  void settle(Child<T>& child, Keep keep) noexcept {
-#if defined(__cpp_exceptions)
-    try {
-      look_at(child, keep);
-    } catch (...) {
-      fail_by_exception();
-    }
-#else
-    look_at(child, keep);
-#endif
+  /// One of them has ended so.
+  template <class T>
+  void look_at(const internal::Outcome<T>& outcome) noexcept {
+    if (outcome.thrown()) return fail(outcome.thrown());
+    if (const auto error = outcome.error()) fail(*error);
   }
 
   std::optional<Error> error_;
@@ -89,20 +79,6 @@ class TaskGroup : private Scope {
  private:
   template <class T>
   class Member;
-
-  template <class T, class Keep>
-  void look_at(Child<T>& child, Keep keep) {
-    if constexpr (std::is_void_v<T>) {
-      child.take();
-      keep();
-    } else {
-      T result = child.take();
-      if constexpr (is_expected<T>) {
-        if (!result) fail(result.error());
-      }
-      keep(std::move(result));
-    }
-  }
 
   GroupPolicy policy_;
 };
@@ -117,7 +93,7 @@ class TaskGroup::Member : public Child<T> {
   static void on_end(Strand& strand) noexcept {
     auto& member = static_cast<Member&>(strand);
     TaskGroup& group = of(member);
-    group.settle(member, [](auto&&...) {});
+    group.look_at(member.outcome());
     group.leave(member);
     member.~Member();
     FramePool::release(&member, sizeof(Member));
@@ -160,40 +136,25 @@ class [[nodiscard("begins when it is awaited")]] WithGroup {
     as_expected<T> await_resume() {
       thrown_.rethrow();
       if (error_) return std::unexpected(*error_);
-      if constexpr (std::is_void_v<T>) {
-        return {};
-      } else {
-        return as_expected<T>(*std::move(result_));
-      }
+      return own_->outcome().take_expected();
     }
 
    private:
     void call_body() noexcept {
-#if defined(__cpp_exceptions)
-      try {
-        own_.emplace(body_(*this), on_end);
-      } catch (...) {
-        return fail_by_exception();
-      }
-#else
-      own_.emplace(body_(*this), on_end);
-#endif
+      Thrown thrown;
+      if (!thrown.keep_from([this] { own_.emplace(body_(*this), on_end); })) return fail(thrown);
       own_->start_in(scope());
     }
 
     static void on_end(Strand& strand) noexcept {
       auto& child = static_cast<Child<T>&>(strand);
-      auto& self = static_cast<Awaiter&>(of(child));
-      self.settle(child, [&](auto&&... result) {
-        if constexpr (!std::is_void_v<T>) self.result_.emplace(std::move(result)...);
-      });
-      self.leave(child);
+      TaskGroup& group = of(child);
+      static_cast<Awaiter&>(group).look_at(child.outcome());
+      static_cast<Awaiter&>(group).leave(child);
     }
 
     Body& body_;
     std::optional<Child<T>> own_;
-    [[no_unique_address]] std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>>
-        result_;
   };
   Awaiter operator co_await() && { return Awaiter(policy_, body_); }
 

@@ -31,17 +31,6 @@ class TcpStream : public StreamSocket {
   }
 };
 
-class TcpListener : public Listener<TcpStream> {
- public:
-  using Listener::Listener;
-
-  /// At once; nothing waits. Port 0: the system chooses one, see local_address().
-  static Expected<TcpListener> listen(Loop& loop, const Address& address,
-                                      const ListenOptions& options = {}) {
-    const Expected<int> fd = internal::make_listener(loop, address, options);
-    if (!fd) return std::unexpected(fd.error());
-    return TcpListener(loop, *fd);
-  }
-};
+using TcpListener = Listener<TcpStream>;
 
 }  // namespace wev

@@ -53,23 +53,13 @@ class [[nodiscard("begins when it is awaited")]] Timeout {
       return join(task.promise());
     }
     as_expected<T> await_resume() {
+      as_expected<T> result = child_.outcome().take_expected();
+      bool cut_short = true;
       if constexpr (is_expected<T>) {
-        T result = child_.take();
-        if (reason() && !result && result.error() == Errc::operation_canceled) {
-          return std::unexpected(*reason());
-        }
-        return result;
-      } else {
-        if constexpr (std::is_void_v<T>) {
-          child_.take();
-          if (reason()) return std::unexpected(*reason());
-          return {};
-        } else {
-          T result = child_.take();
-          if (reason()) return std::unexpected(*reason());
-          return as_expected<T>(std::move(result));
-        }
+        cut_short = !result && result.error() == Errc::operation_canceled;
       }
+      if (reason() && cut_short) return std::unexpected(*reason());
+      return result;
     }
 
    private:

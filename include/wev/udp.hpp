@@ -47,10 +47,7 @@ class UdpSocket : public Handle {
   }
 
   [[nodiscard]] Expected<Address> local_address() const {
-    Address address;
-    const auto found = perform(op::local_address(fd(), address));
-    if (!found) return std::unexpected(found.error());
-    return address;
+    return internal::address_of(*this, op::local_address);
   }
   /// See SocketOption for what each takes.
   Expected<void> set_option(SocketOption option, int value) const {

@@ -19,16 +19,6 @@ class UnixStream : public StreamSocket {
   static Awaitable<ToConnected<UnixStream>> connect(Loop& loop, const Address&& address) = delete;
 };
 
-class UnixListener : public Listener<UnixStream> {
- public:
-  using Listener::Listener;
-
-  static Expected<UnixListener> listen(Loop& loop, const Address& address,
-                                       const ListenOptions& options = {}) {
-    const Expected<int> fd = internal::make_listener(loop, address, options);
-    if (!fd) return std::unexpected(fd.error());
-    return UnixListener(loop, *fd);
-  }
-};
+using UnixListener = Listener<UnixStream>;
 
 }  // namespace wev

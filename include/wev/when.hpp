@@ -30,10 +30,10 @@ using NotVoid = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 template <class T>
 NotVoid<T> take_from(Child<T>& child) {
   if constexpr (std::is_void_v<T>) {
-    child.take();
+    child.outcome().take();
     return {};
   } else {
-    return child.take();
+    return child.outcome().take();
   }
 }
 
