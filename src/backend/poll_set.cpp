@@ -78,12 +78,8 @@ Subscription PollSet::clock_subscription(Timestamp timeout_ns) noexcept {
 }
 
 Subscription* PollSet::subscriptions(Timestamp timeout_ns) noexcept {
-  if (!reserve(waiting_.size())) return nullptr;
-  if (subscriptions_.empty()) {
-    (void)subscriptions_.push_back(clock_subscription(timeout_ns));
-  } else {
-    subscriptions_[0].clock.timeout = timeout_ns;
-  }
+  if (waiting_.empty()) return &(clock_ = clock_subscription(timeout_ns));
+  subscriptions_[0].clock.timeout = timeout_ns;
   return subscriptions_.data();
 }
 

@@ -46,10 +46,9 @@ class PollSet {
   [[nodiscard]] Completion& parked(std::size_t i) const noexcept { return *parked_[i]; }
 
   /// For the call: the clock with this relative timeout, and the operations.
-  /// size() + 1 of each. nullptr: out of memory (only before the first
-  /// operation was added).
+  /// size() + 1 of each. Until the set changes.
   [[nodiscard]] Subscription* subscriptions(sys::wasi::Timestamp timeout_ns) noexcept;
-  [[nodiscard]] Event* events() noexcept { return &events_[0]; }
+  [[nodiscard]] Event* events() noexcept { return waiting_.empty() ? &event_ : events_.data(); }
 
   /// Whose event this is; nullptr for the clock's and for anything a host makes
   /// up. Only right until the set changes.
@@ -72,6 +71,9 @@ class PollSet {
   Array<Completion*> waiting_;         // backend_slot is i + 1
   Array<Completion*> parked_;          // backend_slot is i + 1 with parked_bit
   Array<Event> events_;
+  // Where nothing is subscribed: to wait for the clock alone needs no memory.
+  Subscription clock_{};
+  Event event_{};
 };
 
 }  // namespace wev

@@ -234,7 +234,6 @@ std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited, Comp
   }
   const std::size_t count = set_.size() + 1;
   const Subscription* subscriptions = set_.subscriptions(static_cast<Timestamp>(rounded.count()));
-  if (subscriptions == nullptr) return std::unexpected(std::errc::not_enough_memory);
   Size events = 0;  // some hosts never write it
   const Instant before = now();
   const Errno error = to_errno(wev_wasi_poll_oneoff(subscriptions, set_.events(), count, &events));

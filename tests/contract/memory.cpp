@@ -118,6 +118,22 @@ TEST_P(Contract, ADescriptorThatCannotBeKeptFailsItsOperation) {
   EXPECT_EQ(first.result, Result(1));
 }
 
+// Or the loop of a program that never waited fails where it first does.
+TEST_P(Contract, WaitingNeedsNoMemory) {
+  Counter timer;
+  timer.left = 1;
+  loop().timer(timer.completion, 20ms, &timer, Counter::again);
+  EXPECT_TRUE(loop().tick(RunMode::no_wait));
+  std::expected<void, Error> ended;
+  {
+    const NoMemory no_memory;
+    ended = loop().run();
+  }
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(timer.left, 0);
+  run();
+}
+
 TEST_P(Contract, APostedFunctionWithoutMemoryIsRefused) {
   int calls = 0;
   {
