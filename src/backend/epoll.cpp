@@ -170,7 +170,7 @@ void Epoll::let_go_of_stdio(Descriptor& descriptor) noexcept {
 
 std::expected<void, Error> Epoll::wait(Instant deadline, CompletionQueue& done) {
   blocking_.collect(done);
-  const Instant at = now();
+  const Instant at = begin_of_wait(deadline);
   const bool sleeps = deadline > at && done.empty() && waker_.begin_sleep();
   std::array<epoll_event, events_per_call> events;
   const Result count = wait_for_events(events, sleeps ? deadline : at, at);
@@ -188,9 +188,10 @@ Result Epoll::wait_for_events(std::span<epoll_event> events, Instant deadline,
                               Instant now) noexcept {
   const int most = static_cast<int>(events.size());
   const timespec timeout = timeout_until(deadline, now);
-  if (fine_) {
-    const Result count = sys::to_result(::epoll_pwait2(
-        epoll_, events.data(), most, deadline == never ? nullptr : &timeout, nullptr));
+  // epoll_wait is cheaper, where it is as good.
+  if (fine_ && deadline != never && deadline > now) {
+    const Result count =
+        sys::to_result(::epoll_pwait2(epoll_, events.data(), most, &timeout, nullptr));
     // Before Linux 5.11; some containers say of what they do not know that it is
     // not permitted.
     if (count || (count.error() != std::errc::function_not_supported &&

@@ -324,11 +324,17 @@ int IoUring::enter(unsigned least, const __kernel_timespec* timeout) noexcept {
   }
   io_uring_smp_store_release(queue.ktail, tail);
   const unsigned count = tail - io_uring_smp_load_acquire(queue.khead);
-  io_uring_getevents_arg arg{};
-  arg.ts = reinterpret_cast<std::uintptr_t>(timeout);
-  const int entered = ::io_uring_enter2(static_cast<unsigned>(ring_.ring_fd), count, least,
-                                        IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | no_iowait_,
-                                        reinterpret_cast<sigset_t*>(&arg), sizeof arg);
+  const auto ring = static_cast<unsigned>(ring_.ring_fd);
+  const unsigned flags = IORING_ENTER_GETEVENTS | no_iowait_;
+  int entered = 0;
+  if (timeout == nullptr) {
+    entered = ::io_uring_enter(ring, count, least, flags, nullptr);
+  } else {
+    io_uring_getevents_arg arg{};
+    arg.ts = reinterpret_cast<std::uintptr_t>(timeout);
+    entered = ::io_uring_enter2(ring, count, least, flags | IORING_ENTER_EXT_ARG,
+                                reinterpret_cast<sigset_t*>(&arg), sizeof arg);
+  }
   WEV_ASSERT(entered != -EEXIST, "io_uring: the loop has been run by another thread before");
   const bool nothing_wrong = entered >= 0 || entered == -EINTR || entered == -ETIME;
   return nothing_wrong ? 0 : entered;
@@ -354,8 +360,8 @@ std::expected<void, Error> IoUring::wait(Instant deadline, CompletionQueue& done
   blocking_.collect(done);
   if (auto submitted = submit_all(done); !submitted) return submitted;
   reap(done);
-  const Instant at = now();
-  if (!pending_.empty() || !cancels_.empty()) deadline = std::min(deadline, at + retry_interval);
+  if (!pending_.empty() || !cancels_.empty()) deadline = std::min(deadline, now() + retry_interval);
+  const Instant at = begin_of_wait(deadline);
   // A wake that came late may have ended the waker's read just now.
   const bool sleeps = deadline > at && done.empty() && waker_armed_ && waker_.begin_sleep();
   const timespec left = timeout_until(sleeps ? deadline : at, at);

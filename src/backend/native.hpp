@@ -22,6 +22,11 @@ class NativeBackend : public Backend {
  protected:
   explicit NativeBackend(const LinuxOptions& options) noexcept : blocking_(options.pool, waker_) {}
 
+  /// When a wait until `deadline` begins. Reading the clock is not free, so it is not
+  /// read where it does not matter: without a deadline.
+  [[nodiscard]] Instant begin_of_wait(Instant deadline) const noexcept {
+    return deadline == never ? Instant() : now();
+  }
   /// What is left until `deadline`, at least 0.
   [[nodiscard]] static timespec timeout_until(Instant deadline, Instant now) noexcept;
 
