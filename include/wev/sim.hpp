@@ -44,6 +44,11 @@ class Sim final : public Backend {
     bool threads = false;
     /// Bytes that a pipe or one direction of a socket holds.
     std::size_t capacity = 65536;
+    /// Now and then up to so long passes while the clock is looked at, as if the
+    /// machine had been busy with something else: what a program does "at once"
+    /// is late, and timers of different delays are due together. At 0 time
+    /// passes only in wait() and advance().
+    Duration longest_stall = Duration::zero();
   };
 
   explicit Sim(Options options);
@@ -90,7 +95,7 @@ class Sim final : public Backend {
   bool cancel(Completion& completion) override;
   std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
   void wake() noexcept override;
-  [[nodiscard]] Instant now() const override { return now_; }
+  [[nodiscard]] Instant now() const override;
 
  private:
   struct Flight {
@@ -107,7 +112,8 @@ class Sim final : public Backend {
   Options options_;
   std::unique_ptr<Random> random_;
   std::unique_ptr<World> world_;
-  Instant now_{std::chrono::seconds(1)};
+  std::unique_ptr<Random> stalls_;  // of its own: moods are the same with stalls and without
+  mutable Instant now_{std::chrono::seconds(1)};
   Array<Flight> flights_;      // backend_slot is the index + 1
   Array<Completion*> ending_;  // end_some()'s; has room for all flights
   std::atomic<bool> woken_{false};

@@ -21,6 +21,7 @@ bool interruptible(const Operation& operation) { return operation.has(waits); }
 Sim::Sim(Options options)
     : options_(options),
       random_(std::make_unique<Random>(options.seed)),
+      stalls_(std::make_unique<Random>(options.seed)),
       world_(std::make_unique<World>(*random_, options.moody, 3)) {}
 
 Sim::~Sim() { WEV_ASSERT(flights_.empty(), "~Sim: a loop still has operations in flight on it"); }
@@ -40,6 +41,14 @@ void Sim::fail_next(int fd, Error error) { world_->fail_next(fd, error); }
 void Sim::advance(Duration duration) { now_ = after(now_, duration); }
 
 // Backend -------------------------------------------------------------------------
+
+Instant Sim::now() const {
+  if (options_.longest_stall > 0ns && stalls_->one_in(8)) {
+    now_ = after(
+        now_, Duration(stalls_->below(static_cast<std::size_t>(options_.longest_stall.count()))));
+  }
+  return now_;
+}
 
 std::optional<Result> Sim::start(Completion& completion) {
   const Operation& operation = completion.operation();

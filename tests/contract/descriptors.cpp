@@ -357,7 +357,7 @@ TEST_P(Contract, AWholeTransferThatIsEndedEarlySaysHowFarItCame) {
   NEEDS(full_pipes);
   const auto [reader, writer] = pipe();
   auto& buffer = make_buffer<100>();
-  Probe& late = start("late", op::whole(op::read(reader, buffer.bytes)), loop().now() + 20ms);
+  Probe& late = start("late", op::whole(op::read(reader, buffer.bytes)), loop().now() + 50ms);
   Probe& nothing = start("nothing", op::whole(op::read(reader, buffer.bytes)));
   look();
   EXPECT_EQ(rig().write(writer, "some"), Result(4));

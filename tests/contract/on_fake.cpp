@@ -28,6 +28,9 @@ class FakeRig final : public Rig {
     constexpr const char* unknown = "the host does not tell readiness";
     if (!honest(quirks.pipe_read_poll)) traits_.no_poll_readable = unknown;
     if (!honest(quirks.pipe_write_poll)) traits_.no_poll_writable = unknown;
+    if (quirks.makes_up_events != 0) {
+      traits_.no_poll_readable = traits_.no_poll_writable = "the host makes readiness up";
+    }
     if (!quirks.sockets) traits_.no_sockets = "the host has no sockets";
     traits_.many_descriptors = 1'100;
     traits_.seed = options.seed;
@@ -67,6 +70,9 @@ std::vector<RigMaker> rigs() {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     all.push_back(maker("hostile" + std::to_string(seed), hostile_host(seed),
                         {.seed = seed, .short_transfers = seed % 2 == 0}));
+    // On a machine that is busy with something else.
+    all.push_back(maker("stalls" + std::to_string(seed), hostile_host(seed),
+                        {.seed = seed, .longest_stall = std::chrono::milliseconds(10)}));
   }
   return all;
 }

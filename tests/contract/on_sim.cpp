@@ -45,6 +45,12 @@ std::vector<RigMaker> rigs() {
     const Sim::Options options{.seed = seed, .moody = seed != 0, .capacity = 16384};
     all.push_back(maker(seed == 0 ? "calm" : "seed" + std::to_string(seed), options));
   }
+  // Machines that are busy with something else.
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    const Sim::Options options{
+        .seed = seed, .moody = seed % 2 == 0, .capacity = 16384, .longest_stall = 10ms};
+    all.push_back(maker("stalls" + std::to_string(seed), options));
+  }
   return all;
 }
 

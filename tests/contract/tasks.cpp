@@ -698,6 +698,8 @@ TEST_P(Contract, ARootBeginsInTheNextTickAndRunsBesideCallbacks) {
   });
   Root<void> first(loop(), waits());
   EXPECT_EQ(log, "");
+  look();
+  EXPECT_EQ(log, "a");
   timer(starts, 1ms);
   run();
   EXPECT_EQ(log, "abab");

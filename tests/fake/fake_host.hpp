@@ -31,6 +31,8 @@ class FakeHost {
     bool threads = false;
     int first_fd = 3;
     std::size_t capacity = 65536;  ///< of pipes and sockets
+    /// Now and then a call takes up to so long.
+    Duration longest_stall = Duration::zero();
   };
 
   /// The host of all calls until it is destroyed. One at a time.
