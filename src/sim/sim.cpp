@@ -21,8 +21,8 @@ bool interruptible(const Operation& operation) { return operation.has(waits); }
 Sim::Sim(Options options)
     : options_(options),
       random_(std::make_unique<Random>(options.seed)),
-      stalls_(std::make_unique<Random>(options.seed)),
-      world_(std::make_unique<World>(*random_, options.moody, 3)) {}
+      world_(std::make_unique<World>(*random_, options.moody, 3)),
+      stalls_(std::make_unique<Random>(options.seed)) {}
 
 Sim::~Sim() { WEV_ASSERT(flights_.empty(), "~Sim: a loop still has operations in flight on it"); }
 
