@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "wev/clock.hpp"
+
 namespace wev {
 
 /// SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom
@@ -22,6 +24,11 @@ class Random {
   std::size_t below(std::size_t bound) noexcept { return static_cast<std::size_t>(next() % bound); }
   /// True once in `n`.
   bool one_in(std::size_t n) noexcept { return below(n) == 0; }
+  /// How long a busy machine keeps from going on: now and then up to `longest`.
+  Duration stall(Duration longest) noexcept {
+    if (longest <= Duration::zero() || !one_in(8)) return Duration::zero();
+    return Duration(below(static_cast<std::size_t>(longest.count())));
+  }
 
  private:
   std::uint64_t state_;

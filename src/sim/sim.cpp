@@ -43,10 +43,7 @@ void Sim::advance(Duration duration) { now_ = after(now_, duration); }
 // Backend -------------------------------------------------------------------------
 
 Instant Sim::now() const {
-  if (options_.longest_stall > 0ns && stalls_->one_in(8)) {
-    now_ = after(
-        now_, Duration(stalls_->below(static_cast<std::size_t>(options_.longest_stall.count()))));
-  }
+  now_ = after(now_, stalls_->stall(options_.longest_stall));
   return now_;
 }
 

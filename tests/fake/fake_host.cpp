@@ -95,11 +95,7 @@ bool FakeHost::pass_until(Instant limit) {
 
 void FakeHost::charge(Duration cost) {
   ++calls_;
-  const Duration stall = options_.longest_stall;
-  if (stall > Duration::zero() && random_.one_in(8)) {
-    cost += Duration(random_.below(static_cast<std::size_t>(stall.count())));
-  }
-  advance(cost);
+  advance(cost + random_.stall(options_.longest_stall));
 }
 
 Errno FakeHost::clock_time_get(std::uint32_t id, Timestamp* time) {
