@@ -16,10 +16,10 @@
 
 #include "bench.hpp"
 #include "fd.hpp"
-#include "wev/backends.hpp"
-#include "wev/coroutines.hpp"
-#include "wev/loop.hpp"
-#include "wev/socket.hpp"
+#include "wev/backend/backends.hpp"
+#include "wev/io/socket.hpp"
+#include "wev/loop/loop.hpp"
+#include "wev/task.hpp"
 #ifdef WEV_BENCH_HAS_LIBURING
 #include <liburing.h>
 #endif

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "bench.hpp"
-#include "wev/backends.hpp"
-#include "wev/loop.hpp"
+#include "wev/backend/backends.hpp"
+#include "wev/loop/loop.hpp"
 #ifdef WEV_BENCH_HAS_LIBUV
 #include <uv.h>
 #endif

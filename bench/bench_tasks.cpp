@@ -8,7 +8,7 @@
 #include <cstddef>
 
 #include "bench.hpp"
-#include "wev/coroutines.hpp"
+#include "wev/task.hpp"
 #ifdef WEV_BENCH_HAS_ASIO
 #include <asio.hpp>
 #include <asio/experimental/channel.hpp>

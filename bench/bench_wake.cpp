@@ -17,8 +17,8 @@
 
 #include "bench.hpp"
 #include "fd.hpp"
-#include "wev/backends.hpp"
-#include "wev/loop.hpp"
+#include "wev/backend/backends.hpp"
+#include "wev/loop/loop.hpp"
 #ifdef WEV_BENCH_HAS_LIBUV
 #include <uv.h>
 #endif

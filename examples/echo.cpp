@@ -15,8 +15,8 @@
 #include <span>
 #include <utility>
 
-#include "wev/coroutines.hpp"
-#include "wev/tcp.hpp"
+#include "wev/io.hpp"
+#include "wev/task.hpp"
 
 namespace {
 

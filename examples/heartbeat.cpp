@@ -1,8 +1,8 @@
 #include <array>
 #include <cstdio>
 
-#include "wev/coroutines.hpp"
-#include "wev/stream.hpp"
+#include "wev/io.hpp"
+#include "wev/task.hpp"
 
 using namespace std::chrono_literals;
 

@@ -17,8 +17,8 @@
 #include <span>
 #include <utility>
 
-#include "wev/coroutines.hpp"
-#include "wev/stream.hpp"
+#include "wev/io.hpp"
+#include "wev/task.hpp"
 
 namespace {
 

@@ -16,9 +16,8 @@
 #include <string_view>
 #include <utility>
 
-#include "wev/coroutines.hpp"
-#include "wev/file.hpp"
-#include "wev/stream.hpp"
+#include "wev/io.hpp"
+#include "wev/task.hpp"
 
 namespace {
 

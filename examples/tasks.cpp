@@ -6,8 +6,8 @@
 #include <span>
 #include <variant>
 
-#include "wev/coroutines.hpp"
-#include "wev/stream.hpp"
+#include "wev/io.hpp"
+#include "wev/task.hpp"
 
 using namespace std::chrono_literals;
 

@@ -22,7 +22,7 @@
 #include "backend/wasi_poll.hpp"
 #include "fake/fake_host.hpp"
 #include "sim/random.hpp"
-#include "wev/loop.hpp"
+#include "wev/loop/loop.hpp"
 
 namespace wev::test {
 namespace {

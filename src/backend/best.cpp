@@ -1,7 +1,7 @@
 // Loop() on its own, apart from loop.cpp: a program that brings its backend
 // holds no other.
-#include "wev/backends.hpp"
-#include "wev/loop.hpp"
+#include "wev/backend/backends.hpp"
+#include "wev/loop/loop.hpp"
 
 namespace wev {
 namespace {

@@ -11,10 +11,10 @@
 #include <optional>
 
 #include "backend/waker.hpp"
-#include "wev/array.hpp"
-#include "wev/backend.hpp"
-#include "wev/notify_stack.hpp"
-#include "wev/thread_pool.hpp"
+#include "wev/backend/thread_pool.hpp"
+#include "wev/base/array.hpp"
+#include "wev/base/notify_stack.hpp"
+#include "wev/loop/backend.hpp"
 
 namespace wev {
 

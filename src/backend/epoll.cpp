@@ -8,7 +8,7 @@
 #include <array>
 #include <limits>
 
-#include "readiness.hpp"
+#include "backend/readiness.hpp"
 #include "sys/linux.hpp"
 
 namespace wev {

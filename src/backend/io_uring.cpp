@@ -9,9 +9,9 @@
 #include <array>
 #include <cerrno>
 
-#include "readiness.hpp"
+#include "backend/readiness.hpp"
 #include "sys/linux.hpp"
-#include "wev/address.hpp"
+#include "wev/base/address.hpp"
 
 namespace wev {
 

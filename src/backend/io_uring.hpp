@@ -12,7 +12,7 @@
 #include <liburing.h>
 
 #include "backend/native.hpp"
-#include "wev/array.hpp"
+#include "wev/base/array.hpp"
 
 namespace wev {
 

@@ -6,7 +6,7 @@
 
 #include "backend/blocking.hpp"
 #include "backend/waker.hpp"
-#include "wev/backends.hpp"
+#include "wev/backend/backends.hpp"
 
 namespace wev {
 

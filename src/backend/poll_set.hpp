@@ -14,8 +14,8 @@
 #include <cstdint>
 
 #include "sys/wasi.hpp"
-#include "wev/array.hpp"
-#include "wev/completion.hpp"
+#include "wev/base/array.hpp"
+#include "wev/loop/completion.hpp"
 
 namespace wev {
 

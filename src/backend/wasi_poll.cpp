@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "readiness.hpp"
+#include "backend/readiness.hpp"
 #include "sys/wasi.hpp"
 #include "sys/wasi_error.hpp"
 

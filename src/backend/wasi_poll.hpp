@@ -8,7 +8,7 @@
 #include <atomic>
 
 #include "backend/poll_set.hpp"
-#include "wev/backends.hpp"
+#include "wev/backend/backends.hpp"
 
 namespace wev {
 

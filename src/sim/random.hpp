@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "wev/clock.hpp"
+#include "wev/base/clock.hpp"
 
 namespace wev {
 

@@ -1,8 +1,8 @@
-#include "wev/sim.hpp"
+#include "wev/sim/sim.hpp"
 
 #include <algorithm>
 
-#include "readiness.hpp"
+#include "backend/readiness.hpp"
 #include "sim/random.hpp"
 #include "sim/world.hpp"
 #include "sys/thread.hpp"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "readiness.hpp"
-#include "wev/assert.hpp"
+#include "backend/readiness.hpp"
+#include "wev/base/assert.hpp"
 
 namespace wev {
 

@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "sim/random.hpp"
-#include "wev/address.hpp"
-#include "wev/error.hpp"
-#include "wev/operation.hpp"
+#include "wev/base/address.hpp"
+#include "wev/base/error.hpp"
+#include "wev/loop/operation.hpp"
 
 namespace wev {
 

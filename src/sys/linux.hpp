@@ -3,8 +3,8 @@
 
 #include <sys/types.h>
 
-#include "wev/error.hpp"
-#include "wev/operation.hpp"
+#include "wev/base/error.hpp"
+#include "wev/loop/operation.hpp"
 
 namespace wev::sys {
 

@@ -18,9 +18,9 @@
 
 #include "sys/linux.hpp"
 #include "sys/system.hpp"
-#include "wev/allocated.hpp"
-#include "wev/array.hpp"
-#include "wev/spawn.hpp"
+#include "wev/base/allocated.hpp"
+#include "wev/base/array.hpp"
+#include "wev/sys/spawn.hpp"
 
 namespace wev::sys {
 

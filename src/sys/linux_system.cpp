@@ -18,7 +18,7 @@
 #include <climits>
 
 #include "sys/linux.hpp"
-#include "wev/address.hpp"
+#include "wev/base/address.hpp"
 
 namespace wev::sys {
 

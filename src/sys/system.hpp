@@ -7,8 +7,8 @@
 
 #include <cstddef>
 
-#include "wev/error.hpp"
-#include "wev/operation.hpp"
+#include "wev/base/error.hpp"
+#include "wev/loop/operation.hpp"
 
 namespace wev::sys {
 

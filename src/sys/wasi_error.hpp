@@ -2,7 +2,7 @@
 #pragma once
 
 #include "sys/wasi.hpp"
-#include "wev/error.hpp"
+#include "wev/base/error.hpp"
 
 namespace wev::sys::wasi {
 

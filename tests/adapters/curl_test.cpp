@@ -11,7 +11,7 @@
 
 #include "adapters/foreign.hpp"
 #include "adapters/server.hpp"
-#include "wev/address.hpp"
+#include "wev/base/address.hpp"
 
 namespace wev::test {
 

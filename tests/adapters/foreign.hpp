@@ -15,7 +15,7 @@
 #include <functional>
 #include <utility>
 
-#include "wev/loop.hpp"
+#include "wev/loop/loop.hpp"
 
 namespace wev::test {
 

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "support/process.hpp"
-#include "wev/address.hpp"
+#include "wev/base/address.hpp"
 
 namespace wev::test {
 

@@ -12,8 +12,8 @@
 
 #include <gtest/gtest.h>
 
-#include "wev/backends.hpp"
-#include "wev/loop.hpp"
+#include "wev/backend/backends.hpp"
+#include "wev/loop/loop.hpp"
 
 namespace wev::test {
 

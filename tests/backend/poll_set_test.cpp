@@ -10,8 +10,8 @@
 
 #include "sim/random.hpp"
 #include "support/allocations.hpp"
-#include "wev/loop.hpp"
-#include "wev/sim.hpp"
+#include "wev/loop/loop.hpp"
+#include "wev/sim/sim.hpp"
 
 namespace wev::test {
 

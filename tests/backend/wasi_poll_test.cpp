@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "fake/fake_host.hpp"
-#include "wev/loop.hpp"
+#include "wev/loop/loop.hpp"
 
 namespace wev::test {
 

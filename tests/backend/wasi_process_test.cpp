@@ -1,8 +1,8 @@
 // WASI has neither processes nor signals.
 #include <gtest/gtest.h>
 
-#include "wev/operation.hpp"
-#include "wev/spawn.hpp"
+#include "wev/loop/operation.hpp"
+#include "wev/sys/spawn.hpp"
 
 namespace wev::test {
 

@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <set>
 
-#include "readiness.hpp"
+#include "backend/readiness.hpp"
 #include "support/allocations.hpp"
 #include "sys/wasi_error.hpp"
-#include "wev/assert.hpp"
+#include "wev/base/assert.hpp"
 
 namespace wev::test {
 

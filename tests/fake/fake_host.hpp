@@ -19,7 +19,7 @@
 #include "fake/quirks.hpp"
 #include "sim/world.hpp"
 #include "sys/wasi.hpp"
-#include "wev/clock.hpp"
+#include "wev/base/clock.hpp"
 
 namespace wev::test {
 

@@ -11,7 +11,7 @@
 
 #include "sim/random.hpp"
 #include "sys/wasi.hpp"
-#include "wev/clock.hpp"
+#include "wev/base/clock.hpp"
 
 namespace wev::test {
 

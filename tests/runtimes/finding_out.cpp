@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "sys/wasi.hpp"
-#include "wev/operation.hpp"
+#include "wev/loop/operation.hpp"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "wev/loop.hpp"
+#include "wev/loop/loop.hpp"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <cstdio>
 
 #include "arguments.hpp"
-#include "wev/loop.hpp"
+#include "wev/loop/loop.hpp"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // A program of one timer: what it imports and weighs is tested.
-#include "wev/loop.hpp"
+#include "wev/loop/loop.hpp"
 
 int main() {
   using namespace std::chrono_literals;

@@ -1,0 +1,79 @@
+// thread_pool.hpp: a few threads for what keeps a thread waiting.
+//
+// Native backends carry out on one what the system cannot be asked to do in the
+// background: op::run_blocking, and with epoll all operations on files. Each
+// makes its own when it first needs it; to share one between loops, or to give
+// it another size, name it in BackendOptions.
+//
+// A thread is started when work is there and none is free, up to the limit, and
+// stays until join(). No signal is delivered to them.
+//
+// Thread     Any, for all of its members, but for the destructor.
+// Lifetime   Outlives the loops that use it. Work belongs to the caller and
+//            stays alive until its run() has returned, or withdraw() was true.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+
+#include "wev/base/allocated.hpp"
+#include "wev/base/array.hpp"
+#include "wev/base/list.hpp"
+
+namespace wev {
+
+class ThreadPool : public Allocated {
+ public:
+  struct Options {
+    /// At most so many threads, at least 1. More than there are processors,
+    /// since they mostly wait.
+    unsigned threads = 4;
+  };
+
+  /// Something to do. Begun in the order of submit().
+  class Work : private Link {
+   public:
+    virtual ~Work() = default;
+    /// On one of the threads. The pool does not touch the work afterwards.
+    virtual void run() noexcept = 0;
+
+   private:
+    friend class ThreadPool;
+    friend class List<Work>;
+  };
+
+  explicit ThreadPool(Options options) noexcept;
+  ThreadPool() noexcept : ThreadPool(Options{}) {}
+  /// Joins.
+  ~ThreadPool();
+
+  /// false: no thread runs and none can be started; the work was not taken.
+  [[nodiscard]] bool submit(Work& work) noexcept;
+  /// true: it had not begun, and will not.
+  bool withdraw(Work& work) noexcept;
+  /// Waits until all that was submitted is done, and ends the threads. The pool
+  /// can be used again. Not from one of its own threads.
+  void join() noexcept;
+
+  /// Threads that run now.
+  [[nodiscard]] std::size_t threads() const noexcept;
+
+ private:
+  struct Thread;
+
+  [[nodiscard]] bool start_thread() noexcept;
+  static void* serve(void* self) noexcept;
+
+  const Options options_;
+  std::mutex join_mutex_;
+  mutable std::mutex mutex_;
+  std::condition_variable wanted_;
+  List<Work> queue_;
+  Array<unsigned long> threads_;  // pthread_t
+  std::size_t idle_ = 0;
+  std::size_t waiting_ = 0;  // work in queue_
+  bool joining_ = false;
+};
+
+}  // namespace wev

@@ -1,0 +1,43 @@
+// file.hpp: files.
+//
+//   auto file = co_await wev::File::open(loop, "log.txt", wev::open_read);
+//   auto size = co_await file->read_at(buffer, 0);
+//
+// A File is a Stream as well: read_some and the like go on from its position,
+// which read_at and write_at leave alone. Operations on files cannot be
+// interrupted once they have begun: a cancelled one may end with its real result.
+#pragma once
+
+#include "wev/io/stream.hpp"
+
+namespace wev {
+
+class File : public Stream {
+ public:
+  using Stream::Stream;
+
+  /// Ends with a File. `path` counts from where the program was started and stays
+  /// alive until then. `flags`: OpenFlags; `mode`: the permissions of what is made.
+  /// no_such_file_or_directory, permission_denied, file_exists, ...
+  static Awaitable<ToOwned<File>> open(Loop& loop, const char* path, std::uint32_t flags,
+                                       std::uint32_t mode = 0644) noexcept {
+    return {loop, op::open(op::working_directory, path, flags, mode)};
+  }
+
+  /// End with the bytes moved: fewer than buffer.size() only at the end of the file
+  /// or where a signal or a full disk cut it short.
+  Awaitable<> read_at(std::span<std::byte> buffer, std::uint64_t offset) const noexcept {
+    return {loop(), op::pread(fd(), buffer, offset)};
+  }
+  Awaitable<> write_at(std::span<const std::byte> buffer, std::uint64_t offset) const noexcept {
+    return {loop(), op::pwrite(fd(), buffer, offset)};
+  }
+
+  /// Ends with its size in bytes.
+  Awaitable<> size() const noexcept { return {loop(), op::size(fd())}; }
+
+  /// Ends with nothing, when what was written before is on the disk.
+  Awaitable<ToNothing> sync() const noexcept { return {loop(), op::fsync(fd())}; }
+};
+
+}  // namespace wev

@@ -1,0 +1,158 @@
+// completion.hpp: one operation, owned by the caller, lent to a loop.
+//
+//   dead --add()--> adding --tick--> active --ended--> dead, then the callback
+//                      \               |
+//                       +--cancel()--> deleting --ended--> dead, the callback
+//
+// Lifetime   From add() until its callback begins, the completion and its
+//            buffers stay alive and do not move. The loop allocates nothing for
+//            it. When the callback begins it is dead: the callback may free it,
+//            use it again, or add it to another loop.
+// Delivery   One callback for each add(), on the loop's thread, never from
+//            inside add(), cancel() or notify(), so callers need no guard
+//            against re-entry.
+// Errors     All arrive in the callback, those that add() could see included.
+// Thread     The loop's, but for what loop.hpp says of post().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "wev/base/assert.hpp"
+#include "wev/base/clock.hpp"
+#include "wev/base/error.hpp"
+#include "wev/base/list.hpp"
+#include "wev/loop/operation.hpp"
+
+namespace wev {
+
+class Loop;
+struct Descriptor;
+
+/// What a callback returns.
+enum class Action : std::uint8_t {
+  disarm,  ///< done; the loop does not touch the completion again
+  rearm,   ///< the same operation again, as by add(). Ignored after
+           ///< operation_canceled, on a descriptor that is being closed, after
+           ///< close and cancel, and while the loop drains.
+};
+
+/// Must not throw: an exception leaving it ends the program.
+using Callback = Action (*)(void* userdata, Loop& loop, Completion& completion, Result result);
+
+class Completion : private Link {
+ public:
+  enum class State : std::uint8_t {
+    dead,      ///< not lent
+    adding,    ///< lent, started by the next tick
+    active,    ///< started
+    deleting,  ///< cancelled, its callback is still to come
+  };
+
+  Completion() = default;
+  ~Completion() { WEV_ASSERT(state_ == State::dead, "~Completion: it is still lent to a loop"); }
+  Completion(const Completion&) = delete;
+  Completion& operator=(const Completion&) = delete;
+
+  [[nodiscard]] State state() const noexcept { return state_; }
+  [[nodiscard]] const Operation& operation() const noexcept { return operation_; }
+
+  /// When the operation ends with Errc::timed_out; `never` for none. For a
+  /// timer, when it fires.
+  [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
+  /// For a callback about to rearm. REQUIRES: state() == dead.
+  void set_deadline(Instant deadline) noexcept {
+    WEV_ASSERT(state_ == State::dead, "set_deadline: the completion is lent");
+    deadline_ = deadline;
+  }
+
+  // For backends, while the operation is in flight.
+
+  /// The descriptor the operation is on.
+  [[nodiscard]] Descriptor& descriptor() const noexcept { return *descriptor_; }
+  /// The backend's own note, for example where the operation stands in its
+  /// poll set. Zero when start() is called.
+  std::uint32_t backend_slot = 0;
+
+ private:
+  friend class Loop;
+  friend class TimerHeap;
+  friend class CompletionQueue;
+  friend class Async;
+  friend class List<Completion>;
+  template <class T>
+  friend class NotifyStack;
+
+  enum Flag : std::uint8_t {
+    in_backend = 1,      // start() returned nullopt and it did not come back
+    ended = 2,           // has its result and waits for delivery
+    expired = 4,         // its deadline passed, the backend still has it
+    unreferenced = 8,    // does not hold until_done open
+    posted = 16,         // on the loop's stack of posts, not yet seen by it
+    on_descriptor = 32,  // in one of its descriptor's queues
+  };
+  static constexpr std::uint32_t not_in_heap = UINT32_MAX;
+
+  [[nodiscard]] bool has(Flag flag) const noexcept { return (flags_ & flag) != 0; }
+  void set(Flag flag) noexcept { flags_ = static_cast<std::uint8_t>(flags_ | flag); }
+  void clear(Flag flag) noexcept { flags_ = static_cast<std::uint8_t>(flags_ & ~flag); }
+
+  [[nodiscard]] bool wants_whole() const noexcept {
+    return operation_.has(moves_bytes) && (operation_.io.flags & transfer_whole) != 0;
+  }
+
+  [[nodiscard]] Result result() const noexcept {
+    return failed_ ? Result(std::unexpected(error_)) : Result(value_);
+  }
+  void set_result(Result result) noexcept {
+    failed_ = !result.has_value();
+    if (failed_) {
+      error_ = result.error();
+    } else {
+      value_ = *result;
+    }
+  }
+
+  // For the stack of posts; a posted operation cancels nothing.
+  Completion*& notify_next() noexcept { return operation_.cancel.next; }
+
+  // A result takes 12 bytes in this form and 16 as a Result.
+  std::uint32_t heap_index_ = not_in_heap;  // TimerHeap's
+  Error error_{Errc::operation_canceled};
+  State state_ = State::dead;
+  std::uint8_t flags_ = 0;
+  bool failed_ = false;
+  Operation operation_{};
+  Callback callback_ = nullptr;
+  void* userdata_ = nullptr;
+  Loop* loop_ = nullptr;
+  Completion* cancels_ = nullptr;     // those that wait for this one, oldest first
+  Descriptor* descriptor_ = nullptr;  // set when started on one
+  Instant deadline_ = never;
+  std::size_t value_ = 0;
+};
+
+static_assert(sizeof(Completion) <= (sizeof(void*) == 8 ? 128 : 96));
+
+/// Hands ended operations from a backend to its loop.
+class CompletionQueue {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
+
+  /// `completion` has left the backend. Exactly once for each start() that
+  /// returned nullopt, unless cancel() returned true.
+  void push(Completion& completion, Result result) noexcept {
+    WEV_ASSERT(completion.has(Completion::in_backend),
+               "CompletionQueue::push: the backend does not have this operation");
+    completion.clear(Completion::in_backend);
+    completion.set_result(result);
+    completion.unlink();
+    list_.push_back(completion);
+  }
+
+ private:
+  friend class Loop;
+  List<Completion> list_;
+};
+
+}  // namespace wev

@@ -1,0 +1,80 @@
+// descriptor_table.hpp: what a loop knows of each descriptor it works on.
+//
+// A part of Loop. At most one ordered operation for each descriptor and
+// direction is with the backend, the next ones queue behind it, so no backend
+// has to settle who is woken first, and none reads a descriptor twice at once.
+//
+// An entry is made by the first operation on a descriptor and stays until the
+// descriptor is closed through the loop or forgotten, so that what a backend
+// found out about it is asked once. Entries do not move and are recycled.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "wev/base/allocated.hpp"
+#include "wev/base/array.hpp"
+#include "wev/loop/completion.hpp"
+
+namespace wev {
+
+struct Descriptor : Allocated {
+  int fd = -1;
+  /// The backend's notes, zero when it first sees the descriptor.
+  std::uint32_t backend_flags = 0;
+  /// By Direction; those with the backend stand in front.
+  List<Completion> queues[3];
+  /// Operations that have not ended, wherever they stand.
+  std::size_t users = 0;
+  /// Those that have ended, and whose callback is still to come: it may go on.
+  std::size_t undelivered = 0;
+  /// An operation ended with bad_file_descriptor.
+  bool bad = false;
+  /// The close that ends this entry, once it has begun.
+  Completion* close = nullptr;
+
+  [[nodiscard]] List<Completion>& queue(Direction direction) noexcept {
+    return queues[static_cast<std::size_t>(direction)];
+  }
+  [[nodiscard]] bool idle() const noexcept { return users == 0; }
+};
+
+/// Open addressing with linear probing, by descriptor number. Numbers may be
+/// anything: some WASI hosts hand out random ones.
+class DescriptorTable {
+ public:
+  DescriptorTable() = default;
+  DescriptorTable(const DescriptorTable&) = delete;
+  DescriptorTable& operator=(const DescriptorTable&) = delete;
+  ~DescriptorTable();
+
+  [[nodiscard]] Descriptor* find(int fd) const noexcept;
+  /// Finds or makes. nullptr: out of memory, nothing changed.
+  [[nodiscard]] Descriptor* obtain(int fd) noexcept;
+  /// REQUIRES: descriptor.idle().
+  void erase(Descriptor& descriptor) noexcept;
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+  /// Calls f(Descriptor&) for each entry. f may erase the one it is called with;
+  /// another may then be passed over.
+  template <class F>
+  void for_each(F f) {
+    for (std::size_t i = 0; i < capacity(); ++i) {
+      if (slots_[i] != nullptr) f(*slots_[i]);
+    }
+  }
+
+ private:
+  [[nodiscard]] std::size_t capacity() const noexcept { return slots_ == nullptr ? 0 : mask_ + 1; }
+  [[nodiscard]] std::size_t home(int fd) const noexcept;
+  [[nodiscard]] std::size_t slot_of(int fd) const noexcept;
+  [[nodiscard]] bool grow() noexcept;
+
+  Descriptor** slots_ = nullptr;
+  std::size_t mask_ = 0;
+  std::size_t size_ = 0;
+  Array<Descriptor*> spare_;  // recycled entries; has room for all there are
+};
+
+}  // namespace wev

@@ -1,0 +1,290 @@
+// loop.hpp: the event loop.
+//
+//   wev::Loop loop;
+//   wev::Completion heartbeat;
+//   loop.timer(heartbeat, 5ms, &state, on_beat);
+//   loop.run();
+//
+// One tick:
+//   1. Starts what was added since the last one.
+//   2. Reads the clock and fires the timers that are due, earliest first, ties
+//      in submission order.
+//   3. Collects what was notified and posted.
+//   4. Works out how long to sleep: not at all if something is deliverable, the
+//      mode is no_wait or the loop is stopped; until the first deadline; else
+//      without limit. Then backend.wait(); skipped when something is
+//      deliverable, but descriptors are looked at every 4 ms at least.
+//   5. Delivers what has ended. What callbacks add waits for the next tick.
+//
+// Promises
+//   - One callback for each add(), see completion.hpp.
+//   - A timer never fires before its deadline, whatever the host's clock does.
+//   - Work per tick is bounded by what was lent when it began: neither a flood
+//     of I/O nor a timer that rearms at zero starves the rest.
+//   - What is wrong with one descriptor fails the operations on it; the loop
+//     goes on.
+//   - Once warm it allocates nothing. Growth happens only while an operation
+//     starts, and failing is that operation's not_enough_memory.
+//
+// Thread     One at a time: whoever calls run() or tick(). Only post() and
+//            Async::notify() are for any thread.
+// Lifetime   Nothing may be lent when it is destroyed, see drain(), but what discard()
+//            has to close. A post() or notify() that has been delivered may be the last
+//            thing that happens to it, though the thread that made it has not returned yet.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <expected>
+#include <limits>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "wev/base/allocated.hpp"
+#include "wev/base/clock.hpp"
+#include "wev/base/error.hpp"
+#include "wev/base/notify_stack.hpp"
+#include "wev/loop/async.hpp"
+#include "wev/loop/backend.hpp"
+#include "wev/loop/completion.hpp"
+#include "wev/loop/descriptor_table.hpp"
+#include "wev/loop/operation.hpp"
+#include "wev/loop/timer_heap.hpp"
+
+namespace wev {
+
+enum class RunMode : std::uint8_t {
+  no_wait,     ///< one tick that does not sleep
+  once,        ///< until at least one callback was called
+  until_done,  ///< until nothing is active, see Loop::active
+};
+
+class Loop {
+ public:
+  /// On the platform's best backend, which it owns; see backends.hpp for others.
+  Loop();
+  /// On a backend of make_backend(), which it owns.
+  explicit Loop(std::unique_ptr<Backend> backend);
+  /// On a backend of the caller's, which outlives the loop.
+  explicit Loop(Backend& backend);
+  /// REQUIRES: nothing is lent.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Operations ---------------------------------------------------------------
+
+  /// Lends `completion` to the loop, to carry out `operation` from the next
+  /// tick on. With a `deadline` it ends with Errc::timed_out when that passes;
+  /// bytes already moved win. REQUIRES: completion.state() == dead.
+  void add(Completion& completion, const Operation& operation, void* userdata, Callback callback,
+           Instant deadline = never);
+
+  /// op::timer, with any duration; one that is too long never fires.
+  template <class Rep, class Period>
+  void timer(Completion& completion, std::chrono::duration<Rep, Period> delay, void* userdata,
+             Callback callback) {
+    add(completion, op::timer(saturate(delay)), userdata, callback);
+  }
+
+  /// Moves a timer so that it fires `delay` from now() and then every `delay`,
+  /// with these userdata and callback, whatever its state: dead it is added; adding or
+  /// active it is moved, behind others with the same deadline. Only one that is
+  /// being cancelled stays as it is, and false is returned: its callback is on
+  /// its way, and may free it. REQUIRES: if lent, it is a timer of this loop.
+  template <class Rep, class Period>
+  bool timer_reset(Completion& completion, std::chrono::duration<Rep, Period> delay, void* userdata,
+                   Callback callback) {
+    return reset(completion, saturate(delay), userdata, callback);
+  }
+
+  /// Carries out `operation` now, outside of all queues: for what never waits
+  /// (socket, bind, listen, set_option, local_address, ...), before a program
+  /// runs for example. What would wait ends with
+  /// resource_unavailable_try_again, what blocks blocks.
+  /// REQUIRES: it is none of noop, cancel, timer, async_wait.
+  Result perform(const Operation& operation);
+
+  /// Ends `target` early: with operation_canceled, or with its real result if
+  /// that came first or it cannot be interrupted. Harmless if it is dead or
+  /// being cancelled. Allocates nothing, calls nobody back.
+  /// REQUIRES: `target` is dead or lent to this loop.
+  void cancel(Completion& target);
+
+  /// The same, and says how it went: `completion` is lent to the loop and ends
+  /// after the target did, with 0 if the target ended with operation_canceled,
+  /// else with Errc::too_late.
+  void cancel(Completion& completion, Completion& target, void* userdata, Callback callback);
+
+  /// An unreferenced completion does not hold run(until_done) open: an idle
+  /// async_wait, a heartbeat. It stays lent. Lasts until it is added anew, rearm
+  /// keeps it. REQUIRES: it is lent to this loop.
+  void unref(Completion& completion);
+  void ref(Completion& completion);
+
+  /// Calls `callback` on the loop's thread, in the order of the posts of one
+  /// thread. Any thread. `completion` is lent to the loop as by add().
+  void post(Completion& completion, void* userdata, Callback callback);
+
+  /// The same for a function object, which is copied into memory of its own and
+  /// freed after its call. false: no memory. Any thread. If the loop is drained
+  /// it is called as well.
+  template <class F>
+  bool post(F&& function) {
+    struct Posted : Allocated {
+      Completion completion;
+      std::decay_t<F> function;
+    };
+    auto* posted = new (std::nothrow) Posted{{}, {}, std::forward<F>(function)};
+    if (posted == nullptr) return false;
+    post(posted->completion, posted, [](void* userdata, Loop&, Completion&, Result) {
+      std::unique_ptr<Posted> owned(static_cast<Posted*>(userdata));
+      owned->function();
+      return Action::disarm;
+    });
+    return true;
+  }
+
+  /// Ends what waits on `async` with operation_canceled. After this it may be
+  /// freed. REQUIRES: no thread notifies it any more.
+  void detach(Async& async);
+
+  /// Tells that `fd` will be closed by someone else than op::close: what was found
+  /// out about it is dropped. Where it has a duplicate, it has to be told before.
+  /// false: operations are in flight on it, or their callbacks are still to come.
+  bool forget(int fd);
+
+  /// Closes `fd`, which its owner has let go of: now, or as soon as what is in flight on
+  /// it has ended with operation_canceled. Nobody is told. ~Loop waits for it.
+  void discard(int fd) noexcept;
+
+  // Running ------------------------------------------------------------------
+
+  /// Ticks as `mode` says, until stop(). Fails with Errc::nested_run inside a
+  /// callback; with Errc::deadlock when it would sleep for ever with no
+  /// descriptor, deadline or other thread to wake it (single-threaded hosts);
+  /// with the backend's error when that is lost. It may be called again.
+  std::expected<void, Error> run(RunMode mode = RunMode::until_done);
+
+  /// One tick: sleeps at most until something ended, not at all in no_wait.
+  /// Returns how many callbacks it called. Fails as run() does.
+  std::expected<std::size_t, Error> tick(RunMode mode = RunMode::once);
+
+  /// Makes the present run() return at the end of its tick; without one, makes
+  /// the next run() return after one tick that does not sleep. Running again
+  /// goes on where it was left. The loop's thread; from others post() it.
+  void stop() noexcept { stopped_ = true; }
+
+  /// Cancels all that is lent and delivers it, unreferenced ones included, and
+  /// what callbacks add meanwhile. Closes that were added are carried out; what
+  /// cannot be interrupted is waited for. Joins the backend's own threads. Fails
+  /// as run() does.
+  std::expected<void, Error> drain();
+
+  /// Whether this is called from inside run(), tick() or drain().
+  [[nodiscard]] bool running() const noexcept { return running_; }
+
+  /// Referenced completions that are lent.
+  [[nodiscard]] std::size_t active() const noexcept { return active_; }
+
+  // Time ---------------------------------------------------------------------
+
+  /// The clock as read in this tick. Relative deadlines count from here.
+  [[nodiscard]] Instant now() const noexcept { return now_; }
+  /// Reads the clock: after long work, before setting deadlines.
+  void update_now() { now_ = backend_.now(); }
+
+  [[nodiscard]] Backend& backend() const noexcept { return backend_; }
+
+ private:
+  friend class Async;
+
+  // Lending.
+  void lend(Completion& completion, const Operation& operation, void* userdata, Callback callback);
+  void submit(Completion& completion);
+  bool reset(Completion& completion, Duration delay, void* userdata, Callback callback);
+
+  // The steps of a tick.
+  std::expected<void, Error> enter();
+  std::expected<std::size_t, Error> turn(RunMode mode);
+  void start_submissions();
+  std::size_t fire_timers();
+  std::size_t pass_periods(Completion& timer);
+  void collect_notified();
+  std::expected<void, Error> wait(RunMode mode, bool busy);
+  std::size_t deliver_ended();
+
+  // Starting.
+  void start(Completion& completion);
+  void start_async_wait(Completion& completion);
+  void start_loose(Completion& completion);
+  void start_on_descriptor(Completion& completion);
+  static bool is_connecting(Descriptor& descriptor);
+  bool is_about_to_start(int fd);
+  void start_next(Descriptor& descriptor, Direction direction);
+  void start_in_backend(Completion& completion);
+  static bool goes_on(Completion& completion, Result result);
+  void start_close(Descriptor& descriptor);
+
+  // Ending.
+  void end(Completion& completion, Result result);
+  void settle(Completion& completion, Result result);
+  void withdraw(Completion& completion, Errc reason);
+  void leave_target(Completion& cancel);
+  void answer_cancels(Completion& target);
+  void cancel_queues(Descriptor& descriptor);
+  void cancel_everything();
+  void deliver(Completion& completion) noexcept;
+  void rearm(Completion& completion);
+
+  std::unique_ptr<Backend> owned_backend_;
+  Backend& backend_;
+
+  List<Completion> submissions_;  // added, started by the next tick
+  TimerHeap timers_;              // timers and the deadlines of others
+  DescriptorTable descriptors_;
+  List<Async> asyncs_;
+  List<Completion> loose_;  // in flight, on no descriptor
+  List<Completion> ended_;  // delivered by step 5
+
+  // Another thread that is about to wake the loop, which may have seen by then what it
+  // is woken for, and be over: ~Loop waits for those.
+  class Waking {
+   public:
+    explicit Waking(Loop& loop) noexcept : loop_(loop) {
+      loop_.waking_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~Waking() { loop_.waking_.fetch_sub(1, std::memory_order_release); }
+    Waking(const Waking&) = delete;
+    Waking& operator=(const Waking&) = delete;
+
+   private:
+    Loop& loop_;
+  };
+
+  NotifyStack<Async> notified_;
+  NotifyStack<Completion> posts_;
+  std::atomic<unsigned> waking_{0};
+
+  std::size_t active_ = 0;  // referenced and lent
+  std::size_t lent_ = 0;
+  std::size_t in_backend_ = 0;  // in flight
+  std::size_t discarded_ = 0;   // lent by discard()
+  Instant now_;
+  Instant looked_at_;  // when descriptors were last looked at
+  bool running_ = false;
+  bool stopped_ = false;
+  bool draining_ = false;
+};
+
+inline void Async::notify() noexcept {
+  Loop& loop = *loop_;
+  if (pending_.exchange(true, std::memory_order_acq_rel)) return;
+  const Loop::Waking waking(loop);
+  // From here on the loop may deliver and the owner may free this Async.
+  if (loop.notified_.push(*this)) loop.backend_.wake();
+}
+
+}  // namespace wev

@@ -1,0 +1,514 @@
+// operation.hpp: what can be asked of a loop.
+//
+// An Operation is a small value: a pointer to the static description of its
+// kind and the arguments. The functions in wev::op make one; Loop::add lends a
+// completion to carry it out:
+//
+//   loop.add(completion, wev::op::read(fd, buffer), &state, on_read);
+//
+// A program refers only to the descriptions of the operations it makes, so the
+// linker leaves out the others and the host calls behind them.
+//
+// Ordering   Operations in one direction (in: read, recv, accept, poll readable,
+//            wait_process, wait_signal; out: write, send, connect, shutdown, fsync, poll writable)
+//            on one descriptor are carried out one after the other, in the order of their add().
+//            pread, pwrite, close and what never waits (bind, listen, size, ...) stand outside of
+//            that.
+// Cancel     Any operation. What has begun and cannot be interrupted ends with
+//            its real result: pread, pwrite, fsync, size, open, run_blocking,
+//            shutdown, close, operations on regular files, and writes on WASI
+//            hosts that refuse non-blocking descriptors.
+// Buffers    And addresses, paths and messages belong to the caller and stay
+//            alive until the callback begins.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+#include "wev/base/clock.hpp"
+#include "wev/base/error.hpp"
+
+namespace wev {
+
+class Address;
+class Async;
+class Completion;
+struct Message;
+struct Operation;
+struct Spawn;
+
+enum class OperationKind : std::uint8_t {
+  noop,
+  cancel,
+  timer,
+  async_wait,
+  run_blocking,  // from here on they are a backend's
+  open,
+  socket,
+  pipe,
+  spawn,
+  watch_signal,
+  poll,  // from here on they are on a descriptor
+  read,
+  readv,
+  pread,
+  write,
+  writev,
+  pwrite,
+  recv,
+  recv_from,
+  send,
+  send_to,
+  accept,
+  accept_many,
+  connect,
+  shutdown,
+  bind,
+  listen,
+  local_address,
+  remote_address,
+  set_option,
+  size,
+  fsync,
+  wait_process,
+  kill_process,
+  release_process,
+  wait_signal,
+  unwatch_signal,
+  close,
+};
+
+/// The queue of its descriptor an operation stands in.
+enum class Direction : std::uint8_t {
+  in,
+  out,
+  unordered,
+};
+
+/// What a system tells of a descriptor.
+struct DescriptorTraits {
+  bool nonblocking = false;    ///< operations end at once, be it with "would block"
+  bool always_ready = false;   ///< a file or directory: nothing to wait for
+  bool may_be_socket = false;  ///< socket operations on it are safe
+  bool short_is_all = false;   ///< a receive that is short of its buffer has emptied it,
+                               ///< a short send has filled it
+};
+
+/// How an operation passes its time, and what it needs; bits.
+enum OperationTraits : std::uint8_t {
+  at_once = 0,
+  waits = 1,        ///< ends once its descriptor is ready
+  blocks = 2,       ///< keeps a thread waiting, for a disk for example
+  on_socket = 4,    ///< asked of what is no socket, some WASI hosts crash
+  moves_bytes = 8,  ///< of no bytes at all it ends at once, with 0
+  vectored = 16,    ///< its buffers are an array of IoVec
+};
+
+/// The static description of a kind of operation; one object for each.
+struct OperationType {
+  OperationKind kind;
+  Direction direction;
+  std::uint8_t traits;
+  /// Carries out the operation through the system, now. Ends with
+  /// resource_unavailable_try_again where a non-blocking descriptor would
+  /// block, and a connect with operation_in_progress while it is under way.
+  /// nullptr where the loop itself does all there is to do.
+  Result (*perform)(const Operation& operation) noexcept;
+  /// For operations on a descriptor: finds out what it is and, if asked to,
+  /// makes it non-blocking where it can be. Fails where it is none.
+  std::expected<DescriptorTraits, Error> (*examine)(int fd, bool set_nonblocking) noexcept;
+};
+
+/// Of an operation's buffers so many are looked at; others wait for the next one.
+inline constexpr std::size_t most_buffers = 1024;
+
+/// One of several buffers. What is only read from is never written through it.
+struct IoVec {
+  std::byte* data = nullptr;
+  std::size_t size = 0;
+
+  IoVec() = default;
+  /// Of anything that is a std::span of bytes.
+  template <class Bytes>
+    requires std::is_convertible_v<Bytes, std::span<const std::byte>>
+  IoVec(Bytes&& bytes) noexcept {  // NOLINT(google-explicit-constructor)
+    const std::span<const std::byte> buffer(bytes);
+    data = const_cast<std::byte*>(buffer.data());
+    size = buffer.size();
+  }
+};
+
+/// Bits of op::poll's result.
+enum Readiness : std::size_t {
+  readable = 1,
+  writable = 2,
+};
+
+/// Flags of op::recv, combined with `|`.
+enum RecvFlags : std::uint32_t {
+  recv_peek = 1,  ///< leave the bytes in the queue
+};
+
+/// In an operation's flags: see op::whole.
+inline constexpr std::uint32_t transfer_whole = 1u << 31;
+
+/// Flags of op::open, combined with `|`; one of the first two at least.
+enum OpenFlags : std::uint32_t {
+  open_read = 1,
+  open_write = 2,
+  open_create = 4,      ///< make it where it is missing
+  open_exclusive = 8,   ///< with open_create: fail where it is there
+  open_truncate = 16,   ///< empty it
+  open_append = 32,     ///< each write goes to its end
+  open_directory = 64,  ///< fail where it is no directory
+};
+
+enum class SocketFamily : std::uint8_t { ipv4, ipv6, unix_path };
+enum class SocketType : std::uint8_t { stream, datagram };
+
+/// With what set_option takes.
+enum class SocketOption : std::uint8_t {
+  reuse_address,   ///< 0 or 1
+  reuse_port,      ///< 0 or 1
+  no_delay,        ///< 0 or 1: TCP sends small pieces at once
+  keep_alive,      ///< 0 or 1
+  broadcast,       ///< 0 or 1
+  ipv6_only,       ///< 0 or 1
+  ttl,             ///< hops
+  send_buffer,     ///< bytes; systems take it as a hint
+  receive_buffer,  ///< bytes; systems take it as a hint
+  linger,          ///< seconds that close gives what is unsent, and keeps the thread
+                   ///< for; 0: it resets the connection; -1: the system's own way
+};
+
+enum class Shutdown : std::uint32_t {
+  receive = 1,
+  send = 2,
+  both = 3,
+};
+
+struct Operation {
+  struct Io {
+    int fd;
+    std::uint32_t flags;
+    std::byte* data;   // an array of IoVec if vectored; the path of open
+    std::size_t size;  // bytes; IoVecs if vectored
+    union {
+      std::uint64_t offset;
+      Address* address;
+      Message* message;
+      Spawn* spawn;
+    };
+  };
+  struct Blocking {
+    Result (*function)(void* argument) noexcept;
+    void* argument;
+  };
+  struct Timer {
+    Duration delay;   ///< from loop.now() at add()
+    Duration period;  ///< what rearm adds
+    bool absolute;    ///< `delay` counts from the clock's zero
+  };
+  struct Cancel {
+    Completion* target;
+    Completion* next;  ///< the loop's: another cancel of the same target
+  };
+
+  const OperationType* type;
+  union {
+    Io io;
+    Timer timer;
+    Cancel cancel;
+    Async* async;
+    Blocking blocking;
+  };
+
+  [[nodiscard]] OperationKind kind() const noexcept { return type->kind; }
+  [[nodiscard]] bool has(OperationTraits trait) const noexcept {
+    return (type->traits & trait) != 0;
+  }
+  [[nodiscard]] bool on_descriptor() const noexcept { return kind() >= OperationKind::poll; }
+};
+
+namespace op {
+
+extern const OperationType noop_type;
+extern const OperationType cancel_type;
+extern const OperationType timer_type;
+extern const OperationType async_wait_type;
+extern const OperationType run_blocking_type;
+extern const OperationType open_type;
+extern const OperationType socket_type;
+extern const OperationType pipe_type;
+extern const OperationType poll_in_type;
+extern const OperationType poll_out_type;
+extern const OperationType read_type;
+extern const OperationType readv_type;
+extern const OperationType pread_type;
+extern const OperationType write_type;
+extern const OperationType writev_type;
+extern const OperationType pwrite_type;
+extern const OperationType recv_type;
+extern const OperationType recv_from_type;
+extern const OperationType send_type;
+extern const OperationType send_to_type;
+extern const OperationType accept_type;
+extern const OperationType accept_many_type;
+extern const OperationType connect_type;
+extern const OperationType shutdown_type;
+extern const OperationType bind_type;
+extern const OperationType listen_type;
+extern const OperationType local_address_type;
+extern const OperationType remote_address_type;
+extern const OperationType set_option_type;
+extern const OperationType size_type;
+extern const OperationType fsync_type;
+extern const OperationType spawn_type;
+extern const OperationType wait_process_type;
+extern const OperationType kill_process_type;
+extern const OperationType release_process_type;
+extern const OperationType watch_signal_type;
+extern const OperationType wait_signal_type;
+extern const OperationType unwatch_signal_type;
+extern const OperationType close_type;
+
+namespace internal {
+// Backends and systems take one buffer type; what is only read from is never
+// written through it.
+inline Operation io(const OperationType& type, int fd, std::span<const std::byte> buffer = {},
+                    std::uint64_t offset = 0, std::uint32_t flags = 0) noexcept {
+  return {.type = &type,
+          .io = {fd, flags, const_cast<std::byte*>(buffer.data()), buffer.size(), {offset}}};
+}
+inline std::span<const std::byte> array(std::span<const IoVec> buffers) noexcept {
+  return {reinterpret_cast<const std::byte*>(buffers.data()), buffers.size()};
+}
+inline Operation addressed(const OperationType& type, int fd, const Address& address) noexcept {
+  Operation operation = io(type, fd);
+  operation.io.address = const_cast<Address*>(&address);
+  return operation;
+}
+inline Operation with_message(const OperationType& type, int fd, std::span<const std::byte> buffer,
+                              Message& message) noexcept {
+  Operation operation = io(type, fd, buffer);
+  operation.io.message = &message;
+  return operation;
+}
+}  // namespace internal
+
+/// Ends on the next tick with 0.
+inline Operation noop() noexcept { return internal::io(noop_type, -1); }
+
+/// Ends when `delay` from loop.now() has passed, never earlier, with the number
+/// of periods that passed: 1, or more where the program was busy past them.
+/// `rearm` sets it to the last deadline plus `period`, so it does not drift.
+/// A negative delay is zero; a period of zero means every tick.
+inline Operation timer(Duration delay, Duration period) noexcept {
+  return {.type = &timer_type, .timer = {delay, period, false}};
+}
+/// The same with the delay as period.
+inline Operation timer(Duration delay) noexcept { return timer(delay, delay); }
+/// Ends at `deadline`; at once if that has passed. `rearm` means every tick.
+inline Operation timer_at(Instant deadline) noexcept {
+  return {.type = &timer_type, .timer = {deadline.time_since_epoch(), Duration::zero(), true}};
+}
+
+/// Ends with 0 when `async` is notified, or at once if it already was.
+/// Several completions may wait for one Async: a notification ends them all.
+inline Operation async_wait(Async& async) noexcept {
+  return {.type = &async_wait_type, .async = &async};
+}
+
+/// Ends with what `function` returned, which was called with `argument` on a
+/// thread that may be kept waiting: for what the system has no operation for. On
+/// systems without threads (WASI 0.1) the loop's own is kept.
+inline Operation run_blocking(Result (*function)(void*) noexcept, void* argument) noexcept {
+  return {.type = &run_blocking_type, .blocking = {function, argument}};
+}
+
+/// Ends with `readable` when a read would not block (data, end of stream or an
+/// error). The descriptor may belong to someone else, see Loop::forget.
+inline Operation poll_readable(int fd) noexcept { return internal::io(poll_in_type, fd); }
+/// Ends with `writable` when a write would not block.
+inline Operation poll_writable(int fd) noexcept { return internal::io(poll_out_type, fd); }
+
+/// Ends with the bytes read, at most buffer.size(); 0 is the end of the stream
+/// (or an empty buffer).
+inline Operation read(int fd, std::span<std::byte> buffer) noexcept {
+  return internal::io(read_type, fd, buffer);
+}
+/// The same at `offset` from the start of a file, without moving its position.
+inline Operation pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) noexcept {
+  return internal::io(pread_type, fd, buffer, offset);
+}
+/// Ends with the bytes written, often fewer than buffer.size().
+/// broken_pipe: nobody will read them; natively no SIGPIPE is raised.
+inline Operation write(int fd, std::span<const std::byte> buffer) noexcept {
+  return internal::io(write_type, fd, buffer);
+}
+/// The same at `offset` from the start of a file, without moving its position.
+inline Operation pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) noexcept {
+  return internal::io(pwrite_type, fd, buffer, offset);
+}
+
+/// A read, write, recv or send that goes on until all of its buffer has been moved,
+/// before any other in its direction has its turn. Ends with the bytes moved:
+/// fewer only if the stream ended, or the operation was cancelled, timed out or
+/// failed when some had been moved already; then the next one says why.
+inline Operation whole(Operation operation) noexcept {
+  operation.io.flags |= transfer_whole;
+  return operation;
+}
+
+/// read and write with several buffers, at most most_buffers, which are filled
+/// and emptied in order.
+/// The array of them stays alive until the callback begins, too.
+inline Operation readv(int fd, std::span<const IoVec> buffers) noexcept {
+  return internal::io(readv_type, fd, internal::array(buffers));
+}
+inline Operation writev(int fd, std::span<const IoVec> buffers) noexcept {
+  return internal::io(writev_type, fd, internal::array(buffers));
+}
+
+/// Ends with 0, and `ends` are a new pipe's: what is written to ends[1] is read
+/// from ends[0]. Both are non-blocking.
+inline Operation pipe(std::span<int, 2> ends) noexcept {
+  return {.type = &pipe_type,
+          .io = {-1, 0, reinterpret_cast<std::byte*>(ends.data()), ends.size(), {0}}};
+}
+
+// Sockets ----------------------------------------------------------------------------
+// WASI 0.1 has accept, recv, send and shutdown, on some hosts; the others end
+// with operation_not_supported there.
+
+/// Ends with a new socket, which is non-blocking.
+inline Operation socket(SocketFamily family, SocketType type) noexcept {
+  return internal::io(socket_type, -1, {}, 0,
+                      static_cast<std::uint32_t>(family) | static_cast<std::uint32_t>(type) << 8);
+}
+/// Ends with 0. address_in_use, address_not_available.
+inline Operation bind(int fd, const Address& address) noexcept {
+  return internal::addressed(bind_type, fd, address);
+}
+/// Ends with 0. `backlog`: connections that wait for an accept; systems have a
+/// limit of their own.
+inline Operation listen(int fd, std::uint32_t backlog = 4096) noexcept {
+  return internal::io(listen_type, fd, {}, 0, backlog);
+}
+/// Ends with 0, and `address` is what the socket is bound to.
+inline Operation local_address(int fd, Address& address) noexcept {
+  return internal::addressed(local_address_type, fd, address);
+}
+/// Ends with 0, and `address` is what the socket is connected to.
+inline Operation remote_address(int fd, Address& address) noexcept {
+  return internal::addressed(remote_address_type, fd, address);
+}
+/// Ends with 0.
+inline Operation set_option(int fd, SocketOption option, int value) noexcept {
+  return internal::io(set_option_type, fd, {}, static_cast<std::uint64_t>(value),
+                      static_cast<std::uint32_t>(option));
+}
+
+/// Ends with 0. connection_refused, network_unreachable, host_unreachable,
+/// timed_out (by the kernel, after minutes; set a deadline), and for a Unix
+/// socket whose listener's backlog is full resource_unavailable_try_again.
+inline Operation connect(int fd, const Address& address) noexcept {
+  return internal::addressed(connect_type, fd, address);
+}
+Operation connect(int fd, const Address&& address) = delete;  // it would be gone by then
+/// Ends with the descriptor of a new connection, which is non-blocking.
+/// too_many_files_open: the connection waits for an accept with more luck.
+/// connection_aborted: it was gone before it was accepted.
+inline Operation accept(int fd) noexcept { return internal::io(accept_type, fd); }
+/// accept for as many as there are, at least one: ends with how many descriptors
+/// stand in `connections`.
+inline Operation accept_many(int fd, std::span<int> connections) noexcept {
+  return {.type = &accept_many_type,
+          .io = {fd, 0, reinterpret_cast<std::byte*>(connections.data()), connections.size(), {0}}};
+}
+
+/// read for sockets, with RecvFlags.
+inline Operation recv(int fd, std::span<std::byte> buffer, std::uint32_t flags = 0) noexcept {
+  return internal::io(recv_type, fd, buffer, 0, flags);
+}
+/// write for sockets.
+inline Operation send(int fd, std::span<const std::byte> buffer) noexcept {
+  return internal::io(send_type, fd, buffer);
+}
+/// Ends with the size of the datagram, at most buffer.size(): what does not fit
+/// is lost. message.address is whom it came from.
+inline Operation recv_from(int fd, std::span<std::byte> buffer, Message& message) noexcept {
+  return internal::with_message(recv_from_type, fd, buffer, message);
+}
+/// Sends one datagram to message.address. message_size: it is too large.
+/// resource_unavailable_try_again: the receiver, a Unix socket, takes no more.
+inline Operation send_to(int fd, std::span<const std::byte> buffer, Message& message) noexcept {
+  return internal::with_message(send_to_type, fd, buffer, message);
+}
+/// Ends with 0, after the operations queued in the direction `out` before it.
+inline Operation shutdown(int fd, Shutdown how) noexcept {
+  return internal::io(shutdown_type, fd, {}, 0, static_cast<std::uint32_t>(how));
+}
+
+// Files ------------------------------------------------------------------------------
+
+/// `directory` of op::open: paths count from where the program was started.
+inline constexpr int working_directory = -100;
+
+/// Ends with a new descriptor. `path` counts from `directory`, which has to stay
+/// open until then; `mode`: the permissions of what is made.
+inline Operation open(int directory, const char* path, std::uint32_t flags,
+                      std::uint32_t mode = 0644) noexcept {
+  return {
+      .type = &open_type,
+      .io = {directory, flags, reinterpret_cast<std::byte*>(const_cast<char*>(path)), 0, {mode}}};
+}
+/// Ends with the size of a file in bytes.
+inline Operation size(int fd) noexcept { return internal::io(size_type, fd); }
+/// Ends with 0 when what was written before is on stable storage.
+inline Operation fsync(int fd) noexcept { return internal::io(fsync_type, fd); }
+
+// Processes and signals ----------------------------------------------------------------
+// For class Process and class Signal. WASI 0.1 has neither: operation_not_supported.
+
+/// Ends with a descriptor that stands for the new process; `spawn` also says what
+/// else came of it.
+inline Operation spawn(Spawn& spawn) noexcept {
+  Operation operation = internal::io(spawn_type, -1);
+  operation.io.spawn = &spawn;
+  return operation;
+}
+/// Set in the result of wait_process if a signal ended the process.
+inline constexpr std::size_t ended_by_signal = 256;
+/// Ends when the process has: with its exit code, or the signal that ended it and
+/// the bit ended_by_signal. The process can be waited for again.
+inline Operation wait_process(int fd) noexcept { return internal::io(wait_process_type, fd); }
+/// Ends with 0. Of a process that has ended it does nothing.
+inline Operation kill_process(int fd, int signal) noexcept {
+  return internal::io(kill_process_type, fd, {}, 0, static_cast<std::uint32_t>(signal));
+}
+/// Ends with 0: nobody will wait for the process any more, its descriptor is about
+/// to be closed. Once for each spawn.
+inline Operation release_process(int fd, int pid) noexcept {
+  return internal::io(release_process_type, fd, {}, 0, static_cast<std::uint32_t>(pid));
+}
+
+/// Ends with a descriptor that counts how often `signal` came, from now on.
+/// invalid_argument: it is none, or none that can be watched.
+inline Operation watch_signal(int signal) noexcept {
+  return internal::io(watch_signal_type, -1, {}, 0, static_cast<std::uint32_t>(signal));
+}
+/// Ends with how often the signal came since the last one, once that is not 0.
+inline Operation wait_signal(int fd) noexcept { return internal::io(wait_signal_type, fd); }
+/// Ends with 0: the count stands still. REQUIRED before `fd` is closed.
+inline Operation unwatch_signal(int fd) noexcept { return internal::io(unwatch_signal_type, fd); }
+
+/// Ends what is in flight on `fd` with operation_canceled, then closes it, then
+/// ends with 0. Later operations on `fd` fail with bad_file_descriptor until
+/// this has been delivered. Once begun it is not interrupted, by drain neither.
+inline Operation close(int fd) noexcept { return internal::io(close_type, fd); }
+
+}  // namespace op
+}  // namespace wev

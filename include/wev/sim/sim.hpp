@@ -1,0 +1,122 @@
+// sim.hpp: a backend whose time, descriptors and moods are made up.
+//
+// For testing programs that use a loop. Time is virtual: a timer of an hour
+// takes no time. Pipes, files and sockets live in memory. And by its seed it
+// takes every freedom that backend.hpp leaves a real system: an operation ends
+// at once or later, in any order, with fewer bytes than asked for; a cancel
+// comes at once, late or too late; wait() wakes for nothing. A program that is
+// right on a thousand seeds leans on no accident of one system, and one that is
+// wrong is so again on the same seed.
+//
+//   wev::Sim sim({.seed = 7});
+//   wev::Loop loop(sim);
+//   auto [reader, writer] = sim.pipe();
+//   ... add, run ...
+//
+// Thread     As every backend: wake() from any, the rest from the loop's.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "wev/base/array.hpp"
+#include "wev/loop/backend.hpp"
+
+namespace wev {
+
+class World;
+class Random;
+
+class Sim final : public Backend {
+ public:
+  struct Options {
+    std::uint64_t seed = 0;
+    /// false: operations end as soon and as whole as they can, in order.
+    bool moody = true;
+    /// Other threads notify the loop. Without them, Loop::run() ends with
+    /// Errc::deadlock when nothing can happen any more.
+    bool threads = false;
+    /// Bytes that a pipe or one direction of a socket holds.
+    std::size_t capacity = 65536;
+    /// Now and then up to so long passes while the clock is looked at, as if the
+    /// machine had been busy with something else: what a program does "at once"
+    /// is late, and timers of different delays are due together. At 0 time
+    /// passes only in wait() and advance().
+    Duration longest_stall = Duration::zero();
+  };
+
+  explicit Sim(Options options);
+  Sim() : Sim(Options{}) {}
+  ~Sim() override;
+
+  // Descriptors, for the loop or for the calls below ---------------------------
+
+  /// {read end, write end}
+  std::pair<int, int> pipe();
+  /// Both ends of a connection.
+  std::pair<int, int> socket_pair();
+  /// A file open for reading and writing, at its start.
+  int file(std::string_view contents = {});
+  int listen();
+  /// The client's end of a new connection, which the listener then accepts.
+  /// REQUIRES: `listener` came from listen().
+  int connect(int listener);
+
+  // The world outside the loop --------------------------------------------------
+
+  /// Carries out any operation on a descriptor at once, as another process
+  /// would: what would block is resource_unavailable_try_again.
+  Result perform(const Operation& operation) override;
+  Result read(int fd, std::span<std::byte> buffer) { return perform(op::read(fd, buffer)); }
+  Result write(int fd, std::string_view text) {
+    return perform(op::write(fd, std::as_bytes(std::span(text))));
+  }
+  Result close(int fd) { return perform(op::close(fd)); }
+  /// REQUIRES: `fd` is an open file.
+  [[nodiscard]] std::string contents(int fd) const;
+  [[nodiscard]] std::size_t open_descriptors() const;
+
+  /// The next operation on `fd` that is carried out fails with `error`.
+  /// REQUIRES: `fd` is open.
+  void fail_next(int fd, Error error);
+
+  /// Lets time pass, as if the program had been busy.
+  void advance(Duration duration);
+
+  // Backend -------------------------------------------------------------------
+
+  std::optional<Result> start(Completion& completion) override;
+  bool cancel(Completion& completion) override;
+  std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
+  void wake() noexcept override;
+  [[nodiscard]] Instant now() const override;
+
+ private:
+  struct Flight {
+    Completion* completion;
+    Instant earliest;  // it takes at least until then
+    bool cancel_asked;
+  };
+
+  [[nodiscard]] bool can_end(const Flight& flight) const;
+  void remove(std::size_t i);
+  bool end_some(CompletionQueue& done);
+  Result outcome(const Flight& flight);
+
+  Options options_;
+  std::unique_ptr<Random> random_;
+  std::unique_ptr<World> world_;
+  std::unique_ptr<Random> stalls_;  // of its own: moods are the same with stalls and without
+  mutable Instant now_{std::chrono::seconds(1)};
+  Array<Flight> flights_;      // backend_slot is the index + 1
+  Array<Completion*> ending_;  // end_some()'s; has room for all flights
+  std::atomic<bool> woken_{false};
+};
+
+}  // namespace wev

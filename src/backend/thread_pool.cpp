@@ -1,0 +1,91 @@
+#include "wev/backend/thread_pool.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <type_traits>
+#include <utility>
+
+namespace wev {
+
+static_assert(std::is_same_v<pthread_t, unsigned long>);
+
+ThreadPool::ThreadPool(Options options) noexcept : options_(options) {}
+
+ThreadPool::~ThreadPool() { join(); }
+
+bool ThreadPool::submit(Work& work) noexcept {
+  const std::lock_guard lock(mutex_);
+  const std::size_t most = options_.threads > 0 ? options_.threads : 1;
+  if (idle_ <= waiting_ && threads_.size() < most && !start_thread() && threads_.empty()) {
+    return false;
+  }
+  queue_.push_back(work);
+  ++waiting_;
+  wanted_.notify_one();
+  return true;
+}
+
+// Without exceptions, unlike std::thread.
+bool ThreadPool::start_thread() noexcept {
+  if (!threads_.reserve(threads_.size() + 1)) return false;
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread{};
+  const bool started = pthread_create(&thread, nullptr, serve, this) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (started) (void)threads_.push_back(thread);  // reserved
+  return started;
+}
+
+void* ThreadPool::serve(void* self) noexcept {
+  auto& pool = *static_cast<ThreadPool*>(self);
+  std::unique_lock lock(pool.mutex_);
+  for (;;) {
+    if (!pool.queue_.empty()) {
+      Work& work = pool.queue_.pop_front();
+      --pool.waiting_;
+      lock.unlock();
+      work.run();
+      lock.lock();
+    } else if (pool.joining_) {
+      return nullptr;
+    } else {
+      ++pool.idle_;
+      pool.wanted_.wait(lock);
+      --pool.idle_;
+    }
+  }
+}
+
+bool ThreadPool::withdraw(Work& work) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!work.linked()) return false;
+  work.unlink();
+  --waiting_;
+  return true;
+}
+
+void ThreadPool::join() noexcept {
+  const std::lock_guard one_at_a_time(join_mutex_);
+  std::unique_lock lock(mutex_);
+  joining_ = true;
+  wanted_.notify_all();
+  while (!threads_.empty()) {
+    const pthread_t thread = threads_.back();
+    threads_.pop_back();
+    lock.unlock();
+    pthread_join(thread, nullptr);
+    lock.lock();
+  }
+  joining_ = false;
+}
+
+std::size_t ThreadPool::threads() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return threads_.size();
+}
+
+}  // namespace wev

@@ -1,0 +1,81 @@
+#include "wev/loop/descriptor_table.hpp"
+
+#include <new>
+#include <utility>
+
+namespace wev {
+
+DescriptorTable::~DescriptorTable() {
+  for_each([](Descriptor& descriptor) { delete &descriptor; });
+  for (std::size_t i = 0; i < spare_.size(); ++i) delete spare_[i];
+  std::free(static_cast<void*>(slots_));
+}
+
+// Fibonacci hashing: neighbours, the usual case, land far apart.
+std::size_t DescriptorTable::home(int fd) const noexcept {
+  return (static_cast<std::uint32_t>(fd) * 2654435769u >> 7) & mask_;
+}
+
+// Where `fd` is, or the free slot where it would be.
+std::size_t DescriptorTable::slot_of(int fd) const noexcept {
+  std::size_t i = home(fd);
+  while (slots_[i] != nullptr && slots_[i]->fd != fd) i = (i + 1) & mask_;
+  return i;
+}
+
+Descriptor* DescriptorTable::find(int fd) const noexcept {
+  return slots_ == nullptr ? nullptr : slots_[slot_of(fd)];
+}
+
+Descriptor* DescriptorTable::obtain(int fd) noexcept {
+  if (Descriptor* found = find(fd)) return found;
+  // At most three quarters full, so that a probe always ends.
+  if ((size_ + 1) * 4 > capacity() * 3 && !grow()) return nullptr;
+  Descriptor* descriptor = nullptr;
+  if (!spare_.empty()) {
+    descriptor = spare_.back();
+    spare_.pop_back();
+  } else {
+    // Room to recycle it is made now: erase() cannot fail.
+    if (!spare_.reserve(size_ + 1)) return nullptr;
+    descriptor = new (std::nothrow) Descriptor;
+    if (descriptor == nullptr) return nullptr;
+  }
+  descriptor->fd = fd;
+  slots_[slot_of(fd)] = descriptor;
+  ++size_;
+  return descriptor;
+}
+
+void DescriptorTable::erase(Descriptor& descriptor) noexcept {
+  std::size_t hole = slot_of(descriptor.fd);
+  // Moves up what had been pushed behind the hole, so that no probe stops at it.
+  for (std::size_t i = (hole + 1) & mask_; slots_[i] != nullptr; i = (i + 1) & mask_) {
+    if (((i - home(slots_[i]->fd)) & mask_) < ((i - hole) & mask_)) continue;
+    slots_[hole] = slots_[i];
+    hole = i;
+  }
+  slots_[hole] = nullptr;
+  --size_;
+  descriptor.fd = -1;
+  descriptor.backend_flags = 0;
+  descriptor.bad = false;
+  descriptor.close = nullptr;
+  WEV_ASSERT(spare_.push_back(&descriptor), "DescriptorTable: no room to recycle");
+}
+
+bool DescriptorTable::grow() noexcept {
+  const std::size_t old_capacity = capacity();
+  const std::size_t new_capacity = old_capacity == 0 ? 16 : old_capacity * 2;
+  auto** grown = static_cast<Descriptor**>(std::calloc(new_capacity, sizeof(Descriptor*)));
+  if (grown == nullptr) return false;
+  Descriptor** old = std::exchange(slots_, grown);
+  mask_ = new_capacity - 1;
+  for (std::size_t i = 0; i < old_capacity; ++i) {
+    if (old[i] != nullptr) slots_[slot_of(old[i]->fd)] = old[i];
+  }
+  std::free(static_cast<void*>(old));
+  return true;
+}
+
+}  // namespace wev

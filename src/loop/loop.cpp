@@ -1,0 +1,610 @@
+#include "wev/loop/loop.hpp"
+
+#include "sys/thread.hpp"
+
+namespace wev {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// How long descriptors may go unlooked at while other work never ends.
+constexpr Duration look_interval = 4ms;
+
+}  // namespace
+
+Loop::Loop(Backend& backend) : backend_(backend), now_(backend.now()), looked_at_(now_) {}
+
+Loop::Loop(std::unique_ptr<Backend> backend)
+    : owned_backend_(std::move(backend)),
+      backend_(*owned_backend_),
+      now_(backend_.now()),
+      looked_at_(now_) {}
+
+Loop::~Loop() {
+  WEV_ASSERT(!running_, "~Loop: it is running");
+  if (discarded_ > 0 && discarded_ == lent_) (void)drain();
+  WEV_ASSERT(lent_ == 0 && posts_.empty(), "~Loop: completions are still lent, drain() first");
+  WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
+  descriptors_.for_each([this](Descriptor& descriptor) { backend_.forget(descriptor); });
+  // A few instructions of another thread, so this hardly ever waits.
+  while (waking_.load(std::memory_order_acquire) != 0) sys::yield();
+}
+
+// Lending ----------------------------------------------------------------------
+
+void Loop::add(Completion& completion, const Operation& operation, void* userdata,
+               Callback callback, Instant deadline) {
+  WEV_ASSERT(completion.state_ == Completion::State::dead,
+             "Loop::add: the completion is already lent to a loop");
+  WEV_ASSERT(operation.kind() != OperationKind::cancel, "Loop::add: use Loop::cancel");
+  lend(completion, operation, userdata, callback);
+  if (operation.kind() == OperationKind::timer) {
+    const auto& timer = operation.timer;
+    completion.deadline_ = timer.absolute ? Instant(timer.delay) : after(now_, timer.delay);
+  } else {
+    completion.deadline_ = deadline;
+  }
+  submit(completion);
+}
+
+void Loop::lend(Completion& completion, const Operation& operation, void* userdata,
+                Callback callback) {
+  WEV_ASSERT(callback != nullptr, "Loop: a completion needs a callback");
+  completion.operation_ = operation;
+  completion.callback_ = callback;
+  completion.userdata_ = userdata;
+  completion.loop_ = this;
+  completion.descriptor_ = nullptr;
+  completion.flags_ = 0;
+}
+
+void Loop::submit(Completion& completion) {
+  completion.state_ = Completion::State::adding;
+  ++lent_;
+  if (!completion.has(Completion::unreferenced)) ++active_;
+  submissions_.push_back(completion);
+}
+
+bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callback callback) {
+  if (completion.state_ == Completion::State::dead) {
+    add(completion, op::timer(delay), userdata, callback);
+    return true;
+  }
+  WEV_ASSERT(completion.loop_ == this, "Loop::timer_reset: the timer is another loop's");
+  WEV_ASSERT(callback != nullptr, "Loop: a completion needs a callback");
+  WEV_ASSERT(completion.operation_.kind() == OperationKind::timer,
+             "Loop::timer_reset: the completion is not a timer");
+  if (completion.state_ == Completion::State::deleting || completion.has(Completion::ended)) {
+    return false;
+  }
+  completion.operation_ = op::timer(delay);
+  completion.callback_ = callback;
+  completion.userdata_ = userdata;
+  completion.deadline_ = after(now_, delay);
+  if (completion.state_ == Completion::State::active) {
+    timers_.move(completion);
+  } else {
+    completion.unlink();
+    submissions_.push_back(completion);
+  }
+  return true;
+}
+
+Result Loop::perform(const Operation& operation) {
+  WEV_ASSERT(operation.type->perform != nullptr, "Loop::perform: the operation is the loop's own");
+  return backend_.perform(operation);
+}
+
+void Loop::unref(Completion& completion) {
+  WEV_ASSERT(completion.loop_ == this && completion.state_ != Completion::State::dead,
+             "Loop::unref: the completion is not lent to this loop");
+  if (completion.has(Completion::unreferenced)) return;
+  completion.set(Completion::unreferenced);
+  if (!completion.has(Completion::posted)) --active_;
+}
+
+void Loop::ref(Completion& completion) {
+  WEV_ASSERT(completion.loop_ == this && completion.state_ != Completion::State::dead,
+             "Loop::ref: the completion is not lent to this loop");
+  if (!completion.has(Completion::unreferenced)) return;
+  completion.clear(Completion::unreferenced);
+  if (!completion.has(Completion::posted)) ++active_;
+}
+
+void Loop::post(Completion& completion, void* userdata, Callback callback) {
+  WEV_ASSERT(completion.state_ == Completion::State::dead,
+             "Loop::post: the completion is already lent to a loop");
+  lend(completion, op::noop(), userdata, callback);
+  completion.deadline_ = never;
+  completion.state_ = Completion::State::adding;
+  completion.set(Completion::posted);
+  const Waking waking(*this);
+  if (posts_.push(completion)) backend_.wake();
+}
+
+void Loop::detach(Async& async) {
+  WEV_ASSERT(async.loop_ == this, "Loop::detach: the Async is not attached to this loop");
+  collect_notified();
+  while (!async.waiters_.empty()) {
+    end(async.waiters_.front(), std::unexpected(Errc::operation_canceled));
+  }
+  async.unlink();
+  async.loop_ = nullptr;
+}
+
+bool Loop::forget(int fd) {
+  if (is_about_to_start(fd)) return false;
+  Descriptor* descriptor = descriptors_.find(fd);
+  if (descriptor == nullptr) return true;
+  if (!descriptor->idle() || descriptor->undelivered > 0 || descriptor->close != nullptr) {
+    return false;
+  }
+  backend_.forget(*descriptor);
+  descriptors_.erase(*descriptor);
+  return true;
+}
+
+// Whether something that was added is on `fd`.
+bool Loop::is_about_to_start(int fd) {
+  bool found = false;
+  submissions_.for_each_backwards([&](const Completion& completion) {
+    const Operation& operation = completion.operation_;
+    found = found || (operation.on_descriptor() && operation.io.fd == fd);
+  });
+  return found;
+}
+
+void Loop::discard(int fd) noexcept {
+  struct Discarded : Allocated {
+    Completion close;
+
+    static Action on_closed(void* self, Loop& loop, Completion&, Result) {
+      --loop.discarded_;
+      delete static_cast<Discarded*>(self);
+      return Action::disarm;
+    }
+  };
+  if (fd < 0) return;
+  if (forget(fd)) {
+    (void)perform(op::close(fd));
+    return;
+  }
+  auto* discarded = new (std::nothrow) Discarded;
+  WEV_ASSERT(discarded != nullptr,
+             "Loop::discard: no memory to close what is in use; close it before");
+  ++discarded_;
+  add(discarded->close, op::close(fd), discarded, Discarded::on_closed);
+}
+
+Async::Async(Loop& loop) noexcept : loop_(&loop) { loop.asyncs_.push_back(*this); }
+
+// Running ----------------------------------------------------------------------
+
+std::expected<void, Error> Loop::enter() {
+  if (running_) return std::unexpected(Errc::nested_run);
+  running_ = true;
+  update_now();
+  return {};
+}
+
+std::expected<void, Error> Loop::run(RunMode mode) {
+  if (auto entered = enter(); !entered) return entered;
+  std::expected<void, Error> outcome;
+  do {
+    const auto called = turn(mode);
+    if (!called) {
+      outcome = std::unexpected(called.error());
+      break;
+    }
+    if (mode == RunMode::no_wait || (mode == RunMode::once && *called > 0)) break;
+  } while (!stopped_ && (active_ > 0 || !posts_.empty()));
+  stopped_ = false;
+  running_ = false;
+  return outcome;
+}
+
+std::expected<std::size_t, Error> Loop::tick(RunMode mode) {
+  if (auto entered = enter(); !entered) return std::unexpected(entered.error());
+  auto called = turn(mode);
+  running_ = false;
+  return called;
+}
+
+std::expected<void, Error> Loop::drain() {
+  if (auto entered = enter(); !entered) return entered;
+  std::expected<void, Error> outcome;
+  draining_ = true;
+  while (lent_ > 0 || !posts_.empty()) {
+    cancel_everything();
+    if (auto called = turn(RunMode::once); !called) {
+      outcome = std::unexpected(called.error());
+      break;
+    }
+  }
+  if (outcome) backend_.quiesce();
+  draining_ = false;
+  stopped_ = false;
+  running_ = false;
+  return outcome;
+}
+
+// One tick: the numbered list in loop.hpp.
+std::expected<std::size_t, Error> Loop::turn(RunMode mode) {
+  start_submissions();
+  const std::size_t fired = fire_timers();
+  collect_notified();
+  if (auto waited = wait(mode, fired > 0); !waited) return std::unexpected(waited.error());
+  collect_notified();
+  return fired + deliver_ended();
+}
+
+void Loop::start_submissions() {
+  List<Completion> batch;
+  batch.take(submissions_);
+  while (!batch.empty()) start(batch.pop_front());
+}
+
+std::size_t Loop::fire_timers() {
+  if (timers_.first() == nullptr) return 0;
+  update_now();
+  std::size_t fired = 0;
+  // Each is taken out only when its turn comes, so that the callback of one can
+  // still cancel or move the next. The count bounds timers that reset each other.
+  for (std::size_t left = timers_.size(); left > 0; --left) {
+    Completion* first = timers_.first();
+    if (first == nullptr || first->deadline_ > now_) break;
+    timers_.remove(*first);
+    if (first->operation_.kind() != OperationKind::timer) {
+      withdraw(*first, Errc::timed_out);
+      continue;
+    }
+    first->set_result(pass_periods(*first));
+    deliver(*first);
+    ++fired;
+  }
+  return fired;
+}
+
+// Moves a due timer's deadline to the next one to come, and returns how many periods
+// have passed.
+std::size_t Loop::pass_periods(Completion& timer) {
+  const Duration period = timer.operation_.timer.period;
+  if (period <= Duration::zero()) {
+    timer.deadline_ = now_;
+    return 1;
+  }
+  return wev::pass_periods(timer.deadline_, period, now_);
+}
+
+void Loop::collect_notified() {
+  notified_.take([this](Async& async) {
+    // Cleared first: a notify() from now on comes back here. An exchange, since
+    // it also acquires what preceded the notifications merged into this one.
+    async.pending_.exchange(false, std::memory_order_acq_rel);
+    async.remembered_ = async.waiters_.empty();
+    while (!async.waiters_.empty()) end(async.waiters_.front(), 0);
+  });
+  posts_.take([this](Completion& completion) {
+    completion.clear(Completion::posted);
+    ++lent_;
+    if (!completion.has(Completion::unreferenced)) ++active_;
+    const bool canceled = completion.state_ == Completion::State::deleting;
+    end(completion, canceled ? Result(std::unexpected(Errc::operation_canceled)) : Result(0));
+  });
+}
+
+std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
+  const bool deliverable = busy || !ended_.empty() || !submissions_.empty();
+  const bool sleep =
+      mode != RunMode::no_wait && !deliverable && !stopped_ && (active_ > 0 || draining_);
+  if (!sleep) {
+    // A look can cost as much as many callbacks: no_wait asked for it, a busy
+    // loop takes one only so often.
+    if (in_backend_ == 0) return {};
+    if (mode != RunMode::no_wait && now_ - looked_at_ < look_interval) return {};
+  }
+  const Completion* first = timers_.first();
+  const Instant until = !sleep ? now_ : first != nullptr ? first->deadline_ : never;
+  CompletionQueue done;
+  auto waited = backend_.wait(until, done);
+  update_now();
+  looked_at_ = now_;
+  while (!done.list_.empty()) {
+    Completion& completion = done.list_.pop_front();
+    --in_backend_;
+    end(completion, completion.result());
+  }
+  return waited;
+}
+
+std::size_t Loop::deliver_ended() {
+  std::size_t called = 0;
+  List<Completion> batch;
+  batch.take(ended_);
+  for (; !batch.empty(); ++called) deliver(batch.pop_front());
+  return called;
+}
+
+// Starting ---------------------------------------------------------------------
+
+void Loop::start(Completion& completion) {
+  completion.state_ = Completion::State::active;
+  const OperationKind kind = completion.operation_.kind();
+  if ((completion.deadline_ != never || kind == OperationKind::timer) &&
+      !timers_.insert(completion)) {
+    return end(completion, std::unexpected(std::errc::not_enough_memory));
+  }
+  switch (kind) {
+    case OperationKind::timer: return;
+    case OperationKind::noop: return end(completion, 0);
+    case OperationKind::async_wait: return start_async_wait(completion);
+    default: break;
+  }
+  if (completion.operation_.on_descriptor()) return start_on_descriptor(completion);
+  start_loose(completion);
+}
+
+void Loop::start_async_wait(Completion& completion) {
+  Async& async = *completion.operation_.async;
+  WEV_ASSERT(async.loop_ == this, "op::async_wait: the Async is not attached to this loop");
+  if (!async.remembered_) return async.waiters_.push_back(completion);
+  async.remembered_ = false;
+  end(completion, 0);
+}
+
+void Loop::start_loose(Completion& completion) {
+  loose_.push_back(completion);
+  start_in_backend(completion);
+}
+
+void Loop::start_on_descriptor(Completion& completion) {
+  const Operation& operation = completion.operation_;
+  if (operation.io.fd < 0) return end(completion, std::unexpected(std::errc::bad_file_descriptor));
+  Descriptor* descriptor = descriptors_.obtain(operation.io.fd);
+  if (descriptor == nullptr) {
+    return end(completion, std::unexpected(std::errc::not_enough_memory));
+  }
+  if (descriptor->close != nullptr) {
+    return end(completion, std::unexpected(std::errc::bad_file_descriptor));
+  }
+  completion.descriptor_ = descriptor;
+  if (operation.kind() == OperationKind::close) {
+    descriptor->close = &completion;
+    cancel_queues(*descriptor);
+    return start_close(*descriptor);
+  }
+  const Direction direction = operation.type->direction;
+  completion.set(Completion::on_descriptor);
+  ++descriptor->users;
+  descriptor->queue(direction).push_back(completion);
+  if (direction == Direction::unordered) {
+    start_in_backend(completion);
+  }
+  start_next(*descriptor, direction);
+}
+
+bool Loop::is_connecting(Descriptor& descriptor) {
+  const List<Completion>& queue = descriptor.queue(Direction::out);
+  return !queue.empty() && queue.front().has(Completion::in_backend) &&
+         queue.front().operation_.kind() == OperationKind::connect;
+}
+
+// Starts what stands in front of a queue, for as long as that ends at once.
+void Loop::start_next(Descriptor& descriptor, Direction direction) {
+  // A receive would take the error that is the connect's.
+  if (direction == Direction::in && is_connecting(descriptor)) return;
+  List<Completion>& queue = descriptor.queue(direction);
+  while (!queue.empty() && !queue.front().has(Completion::in_backend)) {
+    start_in_backend(queue.front());
+  }
+}
+
+void Loop::start_in_backend(Completion& completion) {
+  do {
+    completion.backend_slot = 0;
+    completion.set(Completion::in_backend);
+    const auto result = backend_.start(completion);
+    if (!result) {
+      ++in_backend_;
+      return;
+    }
+    completion.clear(Completion::in_backend);
+    if (!goes_on(completion, *result)) return settle(completion, *result);
+  } while (true);
+}
+
+// Of an operation that wants all of its buffer moved: whether something is left to
+// move. What was moved is counted in the operation's offset meanwhile.
+bool Loop::goes_on(Completion& completion, Result result) {
+  Operation& operation = completion.operation_;
+  const bool partly =
+      completion.wants_whole() && result && *result > 0 && *result < operation.io.size &&
+      completion.state_ == Completion::State::active && !completion.has(Completion::expired);
+  if (!partly) return false;
+  operation.io.offset += *result;
+  operation.io.data += *result;
+  operation.io.size -= *result;
+  return true;
+}
+
+// Closes as soon as nothing is in flight on the descriptor.
+void Loop::start_close(Descriptor& descriptor) {
+  Completion& close = *descriptor.close;
+  if (!descriptor.idle() || close.has(Completion::in_backend) || close.has(Completion::ended)) {
+    return;
+  }
+  start_in_backend(close);
+}
+
+// Ending -----------------------------------------------------------------------
+
+// The operation is over, and what stood behind it has its turn.
+void Loop::end(Completion& completion, Result result) {
+  if (goes_on(completion, result)) {
+    completion.descriptor_->queue(completion.operation_.type->direction).push_front(completion);
+    start_in_backend(completion);
+    if (!completion.has(Completion::ended)) return;
+  } else {
+    settle(completion, result);
+  }
+  if (!completion.has(Completion::on_descriptor)) return;
+  Descriptor& descriptor = *completion.descriptor_;
+  if (descriptor.close != nullptr) return start_close(descriptor);
+  start_next(descriptor, completion.operation_.type->direction);
+  if (completion.operation_.kind() == OperationKind::connect) {
+    start_next(descriptor, Direction::in);
+  }
+}
+
+// The operation is over: step 5 delivers it.
+void Loop::settle(Completion& completion, Result result) {
+  if (completion.heap_index_ != Completion::not_in_heap) timers_.remove(completion);
+  completion.unlink();
+  // As systems say it, if they were asked to; else it is their own business.
+  const bool expired = completion.has(Completion::expired);
+  const bool asked = expired || completion.state_ == Completion::State::deleting;
+  if (asked && !result && result.error() == std::errc::operation_canceled) {
+    result = std::unexpected(expired ? Errc::timed_out : Errc::operation_canceled);
+  }
+  if (Descriptor* descriptor = completion.descriptor_; descriptor != nullptr) {
+    if (completion.has(Completion::on_descriptor)) {
+      --descriptor->users;
+      ++descriptor->undelivered;
+    }
+    if (!result && result.error() == std::errc::bad_file_descriptor) descriptor->bad = true;
+  }
+  // Bytes that were moved win over what ended it.
+  if (completion.wants_whole()) {
+    auto& io = completion.operation_.io;
+    const auto moved = static_cast<std::size_t>(std::exchange(io.offset, 0));
+    io.data -= moved;
+    io.size += moved;
+    if (moved > 0) result = moved + result.value_or(0);
+  }
+  completion.set_result(result);
+  completion.set(Completion::ended);
+  ended_.push_back(completion);
+}
+
+void Loop::cancel(Completion& target) {
+  if (target.state_ == Completion::State::dead) return;
+  WEV_ASSERT(target.loop_ == this, "Loop::cancel: the target is another loop's");
+  if (target.state_ == Completion::State::deleting || target.has(Completion::ended)) return;
+  target.state_ = Completion::State::deleting;
+  if (target.heap_index_ != Completion::not_in_heap) timers_.remove(target);
+  if (target.has(Completion::expired)) return;  // the backend was asked already
+  withdraw(target, Errc::operation_canceled);
+}
+
+void Loop::cancel(Completion& completion, Completion& target, void* userdata, Callback callback) {
+  WEV_ASSERT(completion.state_ == Completion::State::dead,
+             "Loop::cancel: the cancel's completion is already lent to a loop");
+  WEV_ASSERT(&completion != &target, "Loop::cancel: a completion cannot cancel itself");
+  lend(completion, {.type = &op::cancel_type, .cancel = {&target, nullptr}}, userdata, callback);
+  completion.deadline_ = never;
+  completion.state_ = Completion::State::active;
+  ++lent_;
+  ++active_;
+  if (target.state_ == Completion::State::dead) {
+    return end(completion, std::unexpected(Errc::too_late));
+  }
+  cancel(target);
+  // Answered when the target is delivered, which also ends the tie: a cancel
+  // never looks at a target whose callback has begun.
+  Completion** last = &target.cancels_;
+  while (*last != nullptr) last = &(*last)->operation_.cancel.next;
+  *last = &completion;
+}
+
+// Ends what has not ended, early: now if the backend does not have it.
+void Loop::withdraw(Completion& completion, Errc reason) {
+  const OperationKind kind = completion.operation_.kind();
+  if (completion.has(Completion::posted)) return;  // collect_notified() sees the state
+  if (kind == OperationKind::close && completion.descriptor_ != nullptr) return;
+  if (kind == OperationKind::cancel) leave_target(completion);
+  if (completion.has(Completion::in_backend)) {
+    if (!backend_.cancel(completion)) {
+      if (reason == Errc::timed_out) completion.set(Completion::expired);
+      return;
+    }
+    completion.clear(Completion::in_backend);
+    --in_backend_;
+  }
+  end(completion, std::unexpected(reason));
+}
+
+void Loop::leave_target(Completion& cancel) {
+  Completion** place = &cancel.operation_.cancel.target->cancels_;
+  while (*place != &cancel) place = &(*place)->operation_.cancel.next;
+  *place = cancel.operation_.cancel.next;
+}
+
+void Loop::answer_cancels(Completion& target) {
+  const bool canceled = target.failed_ && target.error_ == Errc::operation_canceled;
+  for (Completion* cancel = std::exchange(target.cancels_, nullptr); cancel != nullptr;) {
+    Completion* next = cancel->operation_.cancel.next;
+    end(*cancel, canceled ? Result(0) : Result(std::unexpected(Errc::too_late)));
+    cancel = next;
+  }
+}
+
+// Last first: what stands behind must not be started by the end of what is
+// in front of it.
+void Loop::cancel_queues(Descriptor& descriptor) {
+  for (List<Completion>& queue : descriptor.queues) {
+    queue.for_each_backwards([this](Completion& completion) { cancel(completion); });
+  }
+}
+
+void Loop::cancel_everything() {
+  submissions_.for_each_backwards([this](Completion& completion) {
+    if (completion.operation_.kind() != OperationKind::close) cancel(completion);
+  });
+  while (Completion* first = timers_.first()) cancel(*first);
+  loose_.for_each_backwards([this](Completion& completion) { cancel(completion); });
+  descriptors_.for_each([this](Descriptor& descriptor) { cancel_queues(descriptor); });
+  asyncs_.for_each_backwards([this](Async& async) {
+    async.waiters_.for_each_backwards([this](Completion& completion) { cancel(completion); });
+  });
+}
+
+// Calls back. Nothing of the completion is looked at after that but on rearm.
+void Loop::deliver(Completion& completion) noexcept {
+  answer_cancels(completion);
+  Descriptor* descriptor = completion.descriptor_;
+  if (descriptor != nullptr && descriptor->close == &completion) {
+    descriptors_.erase(*descriptor);
+  } else if (descriptor != nullptr && completion.has(Completion::on_descriptor)) {
+    --descriptor->undelivered;
+    // Nothing lasting is kept of a descriptor that proved to be none.
+    if (descriptor->bad && descriptor->idle() && descriptor->undelivered == 0 &&
+        descriptor->close == nullptr) {
+      backend_.forget(*descriptor);
+      descriptors_.erase(*descriptor);
+    }
+  }
+  completion.state_ = Completion::State::dead;
+  --lent_;
+  if (!completion.has(Completion::unreferenced)) --active_;
+  const Result result = completion.result();
+  const bool canceled = completion.failed_ && completion.error_ == Errc::operation_canceled;
+  const Action action = completion.callback_(completion.userdata_, *this, completion, result);
+  if (action == Action::rearm && !canceled && !draining_) rearm(completion);
+}
+
+void Loop::rearm(Completion& completion) {
+  WEV_ASSERT(completion.state_ == Completion::State::dead,
+             "rearm: the callback has already added the completion again");
+  const Operation& operation = completion.operation_;
+  if (operation.kind() == OperationKind::close || operation.kind() == OperationKind::cancel) return;
+  if (operation.on_descriptor()) {
+    const Descriptor* descriptor = descriptors_.find(operation.io.fd);
+    if (descriptor != nullptr && descriptor->close != nullptr) return;
+  }
+  completion.flags_ &= Completion::unreferenced;
+  completion.descriptor_ = nullptr;
+  submit(completion);
+}
+
+}  // namespace wev

@@ -1,0 +1,611 @@
+// What only a real kernel exhibits: running out of descriptors, signals,
+// terminals, duplicated descriptors, files on threads.
+#include "rig/native.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "support/threads.hpp"
+#include "wev/backend/thread_pool.hpp"
+#include "wev/io/stream.hpp"
+
+namespace wev::test {
+
+namespace {
+
+// Few descriptors can be opened while this is alive, and none once exhaust() was
+// called. (io_uring looks at the limit when an operation is submitted.)
+class FewDescriptors {
+ public:
+  FewDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int next = ::dup(0);
+    ::close(next);
+    const rlimit few{static_cast<rlim_t>(next) + 16, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FewDescriptors() {
+    for (const int fd : taken_) ::close(fd);
+    ::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+  void exhaust() {
+    for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) taken_.push_back(fd);
+  }
+
+ private:
+  rlimit before_{};
+  std::vector<int> taken_;
+};
+
+}  // namespace
+
+// Running out --------------------------------------------------------------------------
+
+TEST_P(NativeContract, RunningOutOfDescriptorsLosesNeitherTheListenerNorTheConnection) {
+  Address address;
+  const int listener = listen_at(address);
+  Probe& warm = start({}, op::accept(listener));
+  look();
+  cancel(warm);
+  Probe& c = start("c", op::connect(socket(), address));
+  run();
+  EXPECT_END(c, Result(0));
+  Probe& refused = probe("refused");
+  {
+    FewDescriptors few;
+    few.exhaust();
+    add(refused, op::accept(listener));
+    Probe& opened = start("opened", op::socket(SocketFamily::ipv4, SocketType::stream));
+    Probe& t = timer("t", 3ms);
+    run();
+    EXPECT_END(refused, std::errc::too_many_files_open);
+    EXPECT_END(opened, std::errc::too_many_files_open);
+    EXPECT_FIRED(t);
+  }
+  Probe& accepted = start("accepted", op::accept(listener));
+  run();
+  ASSERT_TRUE(accepted.result());
+  owned(static_cast<int>(*accepted.result()));
+}
+
+// An accept in flight when the last descriptor goes.
+TEST_P(NativeContract, AnAcceptThatIsWaitingIsToldOfRunningOut) {
+  Address address;
+  const int listener = listen_at(address);
+  const int client = socket();
+  Probe& a = probe("a");
+  {
+    FewDescriptors few;
+    add(a, op::accept(listener));
+    look();
+    few.exhaust();
+    Probe& c = start("c", op::connect(client, address));
+    run();
+    EXPECT_END(c, Result(0));
+    EXPECT_END(a, std::errc::too_many_files_open);
+  }
+  add(a, op::accept(listener));
+  run();
+  ASSERT_TRUE(a.result());
+  owned(static_cast<int>(*a.result()));
+}
+
+// Waking -------------------------------------------------------------------------------
+
+namespace {
+
+// As a thread does that was about to wake a loop when that woke by itself.
+void write_to_all_eventfds() {
+  for (int fd = 0; fd < 1'000; ++fd) {
+    std::array<char, 64> target{};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    if (::readlink(link.c_str(), target.data(), target.size() - 1) < 0) continue;
+    if (std::string_view(target.data()) == "anon_inode:[eventfd]") ::eventfd_write(fd, 1);
+  }
+}
+
+}  // namespace
+
+TEST_P(NativeContract, AWakeThatComesLateCostsNoneOfTheNext) {
+  constexpr int rounds = 100;
+  Async& async = this->async();
+  std::atomic<int> asked{0};
+  const Joiner join = spawn([&] {
+    for (int i = 0; i < rounds; ++i) {
+      asked.wait(i);
+      async.notify();  // mostly when the loop sleeps by now
+    }
+  });
+  Probe& notified = probe("notified");
+  Probe& late = probe("late", [&](Probe&) {
+    write_to_all_eventfds();
+    add(notified, op::async_wait(async), loop().now() + 60s);
+    ++asked;
+    asked.notify_one();
+    return Action::disarm;
+  });
+  for (int i = 1; i <= rounds && !HasFailure(); ++i) {
+    const Instant began = loop().now();
+    timer(late, 1ms);  // let the loop fall asleep before
+    run();
+    EXPECT_END(notified, Result(0)) << "in round " << i;
+    EXPECT_LT(loop().now() - began, 60s) << "its deadline woke the loop, in round " << i;
+  }
+  while (asked < rounds) {
+    ++asked;
+    asked.notify_one();
+  }
+  join();
+  look();
+}
+
+// Signals ------------------------------------------------------------------------------
+
+TEST_P(NativeContract, SignalsInterruptNothing) {
+  struct sigaction action{};
+  struct sigaction before{};
+  static std::atomic<int> signals;
+  signals = 0;
+  action.sa_handler = [](int) { ++signals; };  // without SA_RESTART
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  const pthread_t me = ::pthread_self();
+  std::atomic<bool> stop{false};
+  const Joiner join = spawn([&] {
+    while (!stop) {
+      ::pthread_kill(me, SIGUSR1);
+      std::this_thread::yield();
+    }
+  });
+  Address address;
+  EchoServer server(loop(), listen_at(address), 5);
+  std::vector<std::unique_ptr<EchoClient>> clients;
+  for (std::size_t i = 0; i < 5; ++i) {
+    clients.emplace_back(new EchoClient(loop(), socket(), address, i, 50'000));
+  }
+  const Instant began = loop().now();
+  Probe& t = timer("t", 20ms);
+  run();
+  stop = true;
+  join();
+  ::sigaction(SIGUSR1, &before, nullptr);
+  EXPECT_GE(loop().now() - began, 20ms);
+  EXPECT_FIRED(t);
+  EXPECT_EQ(server.closed(), 5u);
+  for (const auto& client : clients) EXPECT_TRUE(client->done());
+  EXPECT_GT(signals, 0);
+}
+
+// Whatever the program's own handling of it is (the default here: to die).
+TEST_P(NativeContract, WritingToAPeerThatIsGoneRaisesNoSignal) {
+  const auto [reader, writer] = pipe();
+  const auto [client, server] = connection();
+  EXPECT_EQ(rig().close(reader), Result(0));
+  EXPECT_EQ(rig().close(server), Result(0));
+  const std::array<IoVec, 2> pieces = {bytes_of("a"), bytes_of("b")};
+  for (int i = 0; i < 3; ++i) {
+    Probe& a = start("a", op::write(writer, bytes_of("x")));
+    Probe& b = start("b", op::writev(writer, pieces));
+    run();
+    EXPECT_END(a, std::errc::broken_pipe);
+    EXPECT_END(b, std::errc::broken_pipe);
+  }
+  (void)start({}, op::write(client, bytes_of("x")));
+  run();
+  Probe& c = start("c", op::write(client, bytes_of("x")));
+  Probe& d = start("d", op::writev(client, pieces));
+  Probe& e = start("e", op::send(client, bytes_of("x")));
+  run();
+  for (const Probe* p : {&c, &d, &e}) EXPECT_END(*p, std::errc::broken_pipe);
+  sigset_t pending;
+  ASSERT_EQ(::sigpending(&pending), 0);
+  EXPECT_EQ(::sigismember(&pending, SIGPIPE), 0) << "it waits to be unblocked";
+}
+
+// Terminals ------------------------------------------------------------------------------
+
+// A read of a terminal ends with a line, though there may be more.
+TEST_P(NativeContract, ATerminalIsReadLineByLine) {
+  int master = -1;
+  int slave = -1;
+  ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
+  owned(master);
+  owned(slave);
+  auto& buffer = make_buffer<100>();
+  std::string lines;
+  Probe& r = probe("r", [&](Probe& self) {
+    EXPECT_TRUE(self.result());
+    lines += "[" + std::string(buffer.text(self.result().value_or(0))) + "]";
+    return self.calls() < 3 ? Action::rearm : Action::disarm;
+  });
+  add(r, op::read(slave, buffer.bytes));
+  look();
+  Probe& w = start("w", op::write(master, bytes_of("one\ntwo\nthree\n")));
+  run();
+  EXPECT_END(w, Result(14));
+  EXPECT_EQ(lines, "[one\n][two\n][three\n]");
+  // What the terminal echoed.
+  Probe& e = start("e", op::read(master, buffer.bytes));
+  run();
+  EXPECT_TRUE(e.result());
+}
+
+TEST_P(NativeContract, TheEndOfATerminalsOtherSideIsToldAsAnError) {
+  int master = -1;
+  int slave = -1;
+  ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
+  owned(master);
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::read(master, buffer.bytes));
+  look();
+  ::close(slave);
+  run();
+  EXPECT_END(r, std::errc::io_error);  // as Linux says it
+}
+
+// Duplicates -----------------------------------------------------------------------------
+
+TEST_P(NativeContract, TwoNumbersOfOnePipeAreTwoDescriptors) {
+  const auto [reader, writer] = pipe();
+  const int twin = owned(::fcntl(reader, F_DUPFD_CLOEXEC, 0));
+  auto& buffers = make_buffer<2>();
+  Probe& a = start("a", op::read(reader, std::span(buffers.bytes).first(1)));
+  Probe& b = start("b", op::read(twin, std::span(buffers.bytes).last(1)));
+  look();
+  EXPECT_EQ(rig().write(writer, "xy"), Result(2));
+  run();
+  EXPECT_END(a, Result(1));
+  EXPECT_END(b, Result(1));
+  EXPECT_EQ(buffers.text(2).find_first_not_of("xy"), std::string_view::npos);
+}
+
+// A registration outlives its number where the descriptor was duplicated.
+TEST_P(NativeContract, ClosingOneOfTwoNumbersLeavesNothingBehind) {
+  const auto [reader, writer] = pipe();
+  const int twin = owned(::fcntl(reader, F_DUPFD_CLOEXEC, 0));
+  auto& buffer = make_buffer<8>();
+  (void)start("old", op::read(reader, buffer.bytes));
+  look();
+  Probe& c = start("c", op::close(reader));
+  run();
+  EXPECT_END(c, Result(0));
+  const auto fresh = pipe();  // takes the number
+  EXPECT_EQ(fresh.reader, reader);
+  Probe& r = start("r", op::read(fresh.reader, buffer.bytes));
+  look();
+  EXPECT_EQ(rig().write(writer, "old"), Result(3));
+  look();
+  look();
+  EXPECT_EQ(r.calls(), 0u);
+  EXPECT_EQ(rig().write(fresh.writer, "n"), Result(1));
+  run();
+  EXPECT_END(r, Result(1));
+  Probe& t = start("t", op::read(twin, buffer.bytes));
+  run();
+  EXPECT_END(t, Result(3));
+}
+
+// Threads ----------------------------------------------------------------------------
+
+// The thread that has woken a loop may still be inside of the call when the loop has
+// seen what it was woken for, and is gone.
+TEST_P(NativeContract, ALoopMayBeDestroyedByWhatItsLastNotificationBrought) {
+  for (int i = 0; i < 300; ++i) {
+    const bool by_post = i % 2 == 0;
+    auto loop = rig().loop();
+    std::optional<Async> async(*loop);
+    Completion waiting;
+    Completion posted;
+    bool told = false;
+    const Callback on_told = [](void* told, Loop&, Completion&, Result) {
+      *static_cast<bool*>(told) = true;
+      return Action::disarm;
+    };
+    loop->add(waiting, op::async_wait(*async), &told, on_told);
+    std::thread thread([&] {
+      if (by_post) {
+        loop->post(posted, &told, on_told);
+      } else {
+        async->notify();
+      }
+    });
+    while (!told) EXPECT_TRUE(loop->tick());
+    loop->cancel(waiting);
+    EXPECT_TRUE(loop->drain());
+    loop->detach(*async);
+    async.reset();
+    loop.reset();
+    thread.join();
+  }
+}
+
+// As where a task ends whose variables were handles in use.
+TEST_P(NativeContract, ALoopClosesWhatWasLetGoOfBeforeItIsGone) {
+  auto loop = rig().loop();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  owned(ends[1]);
+  std::array<std::byte, 8> buffer{};
+  Request reading;
+  int ended = 0;
+  {
+    const Stream stream(*loop, ends[0]);
+    reading.start(stream.read_some(buffer), [&ended](Expected<std::size_t>) { ++ended; });
+    EXPECT_TRUE(loop->tick(RunMode::no_wait));
+  }
+  while (ended == 0) EXPECT_TRUE(loop->tick());
+  loop.reset();
+  EXPECT_EQ(::fcntl(ends[0], F_GETFD), -1);
+}
+
+// Files and devices -------------------------------------------------------------------------
+
+TEST_P(NativeContract, DevicesThatCannotBeWaitedForAreReadAndWritten) {
+  const int null = owned(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const int zero = owned(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  auto& buffer = make_buffer<8>();
+  Probe& end = start("end", op::read(null, buffer.bytes));
+  Probe& gone = start("gone", op::write(null, bytes_of("x")));
+  Probe& zeros = start("zeros", op::read(zero, buffer.bytes));
+  run();
+  EXPECT_END(end, Result(0));
+  EXPECT_END(gone, Result(1));
+  EXPECT_END(zeros, Result(8));
+}
+
+TEST_P(NativeContract, AFullDeviceSaysSo) {
+  const int full = owned(::open("/dev/full", O_RDWR | O_CLOEXEC));
+  Probe& w = start("w", op::write(full, bytes_of("x")));
+  run();
+  EXPECT_END(w, std::errc::no_space_on_device);
+}
+
+TEST_P(NativeContract, ManyFileOperationsAtOnceAllEnd) {
+  const int fd = file(std::string(100'000, 'x'));
+  const auto buffers = make_buffers<100>(500);
+  std::vector<Probe*> probes;
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    probes.push_back(&start({}, op::pread(fd, buffers[i].bytes, i * 100)));
+  }
+  look();
+  for (std::size_t i = 0; i < probes.size(); i += 3) cancel(*probes[i]);
+  run();
+  for (std::size_t i = 0; i < probes.size(); ++i) {
+    if (i % 3 == 0 && !probes[i]->result()) {
+      EXPECT_END(*probes[i], Errc::operation_canceled);
+    } else {
+      EXPECT_END(*probes[i], Result(100));
+    }
+  }
+}
+
+TEST_P(NativeContract, WhatIsDrainedMayStillBeOnAThread) {
+  static std::atomic<int> finished;
+  finished = 0;
+  std::vector<Probe*> probes;
+  for (int i = 0; i < 50; ++i) {
+    probes.push_back(&start({}, op::run_blocking(
+                                    [](void*) noexcept -> Result {
+                                      std::this_thread::yield();
+                                      ++finished;
+                                      return 1;
+                                    },
+                                    nullptr)));
+  }
+  look();
+  EXPECT_TRUE(loop().drain());
+  int done = 0;
+  for (const Probe* p : probes) {
+    ASSERT_EQ(p->calls(), 1u);
+    done += p->result() ? 1 : 0;
+    EXPECT_TRUE(p->result() || ended_with(*p, Errc::operation_canceled));
+  }
+  EXPECT_EQ(done, finished);
+}
+
+TEST_P(NativeContract, ALoopMayRunOnAnotherThreadThanItWasMadeOn) {
+  const auto [reader, writer] = pipe();
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::read(reader, buffer.bytes));
+  const Joiner join = spawn([&] {
+    timer("t", 2ms);
+    look();
+    EXPECT_EQ(rig().write(writer, "x"), Result(1));
+    run();
+  });
+  join();
+  EXPECT_END(r, Result(1));
+}
+
+// Being short tells nothing ------------------------------------------------------------------
+
+// More buffers than one system call takes: the rest is still there.
+TEST_P(NativeContract, MoreBuffersThanOneCallTakesLeaveTheRestForTheNext) {
+  const auto [reader, writer] = pipe();
+  EXPECT_EQ(rig().write(writer, std::string(3000, 'x')), Result(3000));
+  auto& buffer = make_buffer<3000>();
+  std::vector<IoVec> vectors;
+  for (std::size_t i = 0; i < most_buffers + 100; ++i) {
+    vectors.emplace_back(std::span(buffer.bytes).subspan(i, 1));
+  }
+  Probe& first = start("first", op::readv(reader, vectors));
+  Probe& second = start("second", op::readv(reader, vectors));
+  Probe& rest = start("rest", op::read(reader, buffer.bytes));
+  run();
+  EXPECT_END(first, Result(most_buffers));
+  EXPECT_END(second, Result(most_buffers));
+  EXPECT_END(rest, Result(3000 - 2 * most_buffers));
+}
+
+// Its writer's flag makes each write a packet, and the reader does not see it.
+TEST_P(NativeContract, APipeOfPacketsIsReadToItsLast) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_DIRECT | O_NONBLOCK | O_CLOEXEC), 0);
+  owned(ends[0]);
+  owned(ends[1]);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(rig().write(ends[1], "packet"), Result(6));
+  auto& buffer = make_buffer<100>();
+  Probe& r = probe("r", [](Probe& self) {
+    EXPECT_EQ(self.result(), Result(6));
+    return self.calls() < 5 ? Action::rearm : Action::disarm;
+  });
+  add(r, op::read(ends[0], buffer.bytes));
+  run();
+  EXPECT_EQ(r.calls(), 5u);
+}
+
+// Connecting ---------------------------------------------------------------------------------
+
+// The error of a connection is the connect's, not that of a receive beside it.
+TEST_P(NativeContract, AReceiveBesideAConnectLeavesItItsError) {
+  const int taken = socket();
+  const Address address = bind(taken);  // and does not listen
+  auto& buffer = make_buffer<8>();
+  const int fd = socket();
+  Probe& c = start("c", op::connect(fd, address));
+  Probe& r = start("r", op::recv(fd, buffer.bytes));
+  run();
+  EXPECT_END(c, std::errc::connection_refused);
+  EXPECT_NE(r.result(), Result(1));
+  EXPECT_FALSE(ended_with(r, std::errc::connection_refused));
+}
+
+// A Unix socket's queue is full: nothing tells when that changes, and the loop
+// does not spin to find out.
+TEST_P(NativeContract, ADatagramThatItsReceiverHasNoRoomForIsRefused) {
+  const int receiver = socket(SocketFamily::unix_path, SocketType::datagram);
+  const int sender = socket(SocketFamily::unix_path, SocketType::datagram);
+  Message to{.address = bind(receiver, SocketFamily::unix_path)};
+  int sent = 0;
+  Probe& s = probe("s", [&](Probe& self) {
+    sent += self.result() ? 1 : 0;
+    return self.result() ? Action::rearm : Action::disarm;
+  });
+  add(s, op::send_to(sender, bytes_of("x"), to));
+  run();
+  EXPECT_END(s, std::errc::resource_unavailable_try_again);
+  EXPECT_GT(sent, 0);
+  auto& buffer = make_buffer<8>();
+  Message from;
+  Probe& r = start("r", op::recv_from(receiver, buffer.bytes, from));
+  run();
+  EXPECT_END(r, Result(1));
+  add(s, op::send_to(sender, bytes_of("x"), to));
+  run();
+}
+
+// Others' descriptors --------------------------------------------------------------------------
+
+TEST_P(NativeContract, PollingSomeoneElsesDescriptorLeavesItAsItIs) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  owned(ends[0]);
+  owned(ends[1]);
+  Probe& p = start("p", op::poll_writable(ends[1]));
+  Probe& q = start("q", op::poll_readable(ends[0]));
+  look();
+  EXPECT_EQ(rig().write(ends[1], "x"), Result(1));
+  run();
+  EXPECT_END(p, Result(writable));
+  EXPECT_END(q, Result(readable));
+  EXPECT_EQ(::fcntl(ends[0], F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_EQ(::fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);
+  // And then it is read after all.
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::read(ends[0], buffer.bytes));
+  Probe& more = start("more", op::read(ends[0], buffer.bytes));
+  Probe& t = probe({}, [&](Probe&) {
+    EXPECT_EQ(::write(ends[1], "y", 1), 1);
+    return Action::disarm;
+  });
+  timer(t, 2ms);
+  run();
+  EXPECT_END(r, Result(1));
+  EXPECT_END(more, Result(1));
+}
+
+// Closed without a word while a duplicate kept what was registered.
+TEST_P(NativeContract, ANumberThatWasForgottenLateIsTakenUpAgain) {
+  const auto [reader, writer] = pipe();
+  const int twin = owned(::fcntl(reader, F_DUPFD_CLOEXEC, 0));
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::read(reader, buffer.bytes));
+  look();
+  cancel(r);
+  run();
+  ::close(reader);
+  EXPECT_TRUE(loop().forget(reader));
+  ASSERT_EQ(::dup3(twin, reader, O_CLOEXEC), reader);
+  Probe& again = start("again", op::read(reader, buffer.bytes));
+  look();
+  EXPECT_EQ(rig().write(writer, "x"), Result(1));
+  run();
+  EXPECT_END(again, Result(1));
+}
+
+namespace {
+
+// One open file is 0, 1 and 2 while this is alive.
+class SharedStdio {
+ public:
+  explicit SharedStdio(int fd) {
+    for (int i = 0; i < 3; ++i) {
+      saved_[static_cast<std::size_t>(i)] = ::fcntl(i, F_DUPFD_CLOEXEC, 10);
+      ::dup2(fd, i);
+    }
+  }
+  ~SharedStdio() {
+    for (int i = 0; i < 3; ++i) {
+      ::dup2(saved_[static_cast<std::size_t>(i)], i);
+      ::close(saved_[static_cast<std::size_t>(i)]);
+    }
+  }
+
+ private:
+  std::array<int, 3> saved_{};
+};
+
+}  // namespace
+
+TEST_P(NativeContract, StdioIsLeftAsItWasWhenTheLastOfItIsForgotten) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  owned(ends[0]);
+  owned(ends[1]);
+  int after_first = 0;
+  int after_last = 0;
+  const int before = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
+  int during = 0;
+  {
+    const SharedStdio stdio(ends[0]);
+    auto& buffer = make_buffer<8>();
+    Probe& r = start({}, op::read(0, buffer.bytes));
+    Probe& w = start({}, op::write(1, bytes_of("x")));
+    look();
+    cancel(r);
+    run_until([&] { return r.calls() > 0 && w.calls() > 0; });
+    during = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
+    (void)loop().forget(0);
+    after_first = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
+    (void)loop().forget(1);
+    after_last = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
+  }
+  EXPECT_EQ(after_first, during) << "the loop still leans on it";
+  EXPECT_EQ(after_last, before);
+}
+
+}  // namespace wev::test

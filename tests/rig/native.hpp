@@ -1,0 +1,33 @@
+// native.hpp: the rig of the native backends, and what only they can exhibit.
+#pragma once
+
+#include "io/network.hpp"
+#include "wev/backend/backends.hpp"
+
+namespace wev::test {
+
+class NativeRig : public Rig {
+ public:
+  explicit NativeRig(BackendOptions options);
+
+  std::unique_ptr<Loop> loop() override;
+  std::pair<int, int> pipe() override;
+  std::pair<int, int> socket_pair() override;
+  int listen() override;
+  int connect(int listener) override;
+  int file(std::string_view contents) override;
+  int unreachable_socket() override;
+  void busy(Loop& loop, Duration duration) override;
+  void check() override;
+
+ private:
+  BackendOptions options_;
+  std::size_t descriptors_;
+};
+
+class NativeContract : public Network {};
+
+/// All backends there are, with and without what newer kernels have.
+std::vector<RigMaker> native_rigs();
+
+}  // namespace wev::test
