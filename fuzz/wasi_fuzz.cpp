@@ -32,18 +32,20 @@ using namespace std::chrono_literals;
 // Forwards to the real backend, but for one bug.
 class Canary final : public Backend {
  public:
+  Expected<void> know(Descriptor& descriptor, const Operation& operation) override {
+    return real_.know(descriptor, operation);
+  }
   std::optional<Result> start(Completion& completion) override { return real_.start(completion); }
-  bool cancel(Completion& completion) override {
+  std::optional<Result> cancel(Completion& completion) override {
     const Operation& operation = completion.operation();
-    if (operation.kind() == OperationKind::read) (void)operation.type->perform(operation);
+    if (operation.kind() == OperationKind::read) (void)operation.perform();
     return real_.cancel(completion);
   }
-  std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override {
-    return real_.wait(deadline, done);
-  }
+  Expected<void> collect(CompletionQueue& done) override { return real_.collect(done); }
+  Expected<void> sleep(Instant until) override { return real_.sleep(until); }
   void wake() noexcept override { real_.wake(); }
   [[nodiscard]] Instant now() const override { return real_.now(); }
-  void forget(Descriptor& descriptor) noexcept override { real_.forget(descriptor); }
+  void release(Descriptor& descriptor) noexcept override { real_.release(descriptor); }
 
  private:
   WasiPoll real_;

@@ -10,7 +10,7 @@ struct Blocking::Job final : ThreadPool::Work, Allocated {
 
   void run() noexcept override {
     do {
-      result = operation.type->perform(operation);
+      result = operation.perform();
     } while (!result && result.error() == std::errc::interrupted &&
              operation.kind() != OperationKind::run_blocking);
     // The owner may recycle this job as soon as it is pushed, and end as soon as
@@ -77,7 +77,7 @@ std::optional<Result> Blocking::start(Completion& completion) noexcept {
   if (job == nullptr) return std::unexpected(std::errc::not_enough_memory);
   job->completion = &completion;
   job->operation = completion.operation();
-  completion.backend_slot = job->index | here;
+  completion.note = job->index | here;
   on_threads_.fetch_add(1, std::memory_order_relaxed);
   if (pool->submit(*job)) return std::nullopt;
   on_threads_.fetch_sub(1, std::memory_order_relaxed);
@@ -85,12 +85,12 @@ std::optional<Result> Blocking::start(Completion& completion) noexcept {
   return std::unexpected(std::errc::resource_unavailable_try_again);
 }
 
-bool Blocking::cancel(Completion& completion) noexcept {
-  Job& job = *jobs_[completion.backend_slot & ~here];
-  if (!pool_->withdraw(job)) return false;
+std::optional<Result> Blocking::cancel(Completion& completion) noexcept {
+  Job& job = *jobs_[completion.note & ~here];
+  if (!pool_->withdraw(job)) return std::nullopt;
   on_threads_.fetch_sub(1, std::memory_order_relaxed);
   recycle(job);
-  return true;
+  return std::unexpected(Errc::operation_canceled);
 }
 
 void Blocking::collect(CompletionQueue& done) noexcept {

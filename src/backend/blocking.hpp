@@ -27,11 +27,11 @@ class Blocking {
   Blocking(const Blocking&) = delete;
   Blocking& operator=(const Blocking&) = delete;
 
-  /// As Backend's. A completion's backend_slot is Blocking's while it is here.
+  /// As Backend's. A completion's note is Blocking's while it is here.
   std::optional<Result> start(Completion& completion) noexcept;
-  bool cancel(Completion& completion) noexcept;
+  std::optional<Result> cancel(Completion& completion) noexcept;
   [[nodiscard]] static bool has(const Completion& completion) noexcept {
-    return (completion.backend_slot & here) != 0;
+    return (completion.note & here) != 0;
   }
   /// Pushes what has ended.
   void collect(CompletionQueue& done) noexcept;
@@ -52,7 +52,7 @@ class Blocking {
   ThreadPool* pool_;
   std::unique_ptr<ThreadPool> owned_;
   Waker& waker_;
-  Array<Job*> jobs_;            // backend_slot is the index, with `here`
+  Array<Job*> jobs_;            // note is the index, with `here`
   Array<std::uint32_t> spare_;  // indexes of those in no use; has room for all
   NotifyStack<Job> done_;
   std::atomic<std::size_t> on_threads_{0};  // jobs that a thread has or will have

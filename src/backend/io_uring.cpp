@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,8 +10,8 @@
 #include <array>
 #include <cerrno>
 
-#include "backend/readiness.hpp"
-#include "sys/linux.hpp"
+#include "backend/attempt.hpp"
+#include "sys/posix.hpp"
 #include "wev/base/address.hpp"
 
 namespace wev {
@@ -53,9 +54,9 @@ NativeMessage& native_message(const Operation& operation) noexcept {
 
 // Setting up -------------------------------------------------------------------
 
-IoUring::IoUring(const BackendOptions& options) noexcept : NativeBackend(options.linux_system) {
+IoUring::IoUring(const BackendOptions& options) noexcept : NativeBackend(options.native) {
   ring_.ring_fd = -1;
-  set_up(options.linux_system);
+  set_up(options.native);
 }
 
 IoUring::~IoUring() {
@@ -63,9 +64,10 @@ IoUring::~IoUring() {
     WEV_ASSERT(slots_[i].completion == nullptr, "~Backend: operations are still in flight");
   }
   if (ring_.ring_fd >= 0) ::io_uring_queue_exit(&ring_);
+  if (ring_event_ >= 0) ::close(ring_event_);
 }
 
-void IoUring::set_up(const LinuxOptions& options) noexcept {
+void IoUring::set_up(const NativeOptions& options) noexcept {
   const auto wanted = [&](LinuxFeature feature) { return (options.without & feature) == 0; };
   if (!wanted(linux_io_uring)) {
     works_ = std::unexpected(std::errc::operation_not_permitted);
@@ -132,34 +134,30 @@ std::optional<Result> IoUring::start(Completion& completion) {
   if (kind == OperationKind::run_blocking) return blocking_.start(completion);
   if (kind == OperationKind::size) return blocking_.start(completion);
   const bool of_the_kernel = operation.has(waits) || operation.has(blocks);
-  if (!of_the_kernel && kind != OperationKind::close) return operation.type->perform(operation);
-  if (operation.on_descriptor()) {
-    Descriptor& descriptor = completion.descriptor();
-    if (auto known = get_to_know(operation, descriptor); !known) {
-      return std::unexpected(known.error());
+  if (!of_the_kernel && kind != OperationKind::close) return operation.perform();
+  if (kind == OperationKind::pread || kind == OperationKind::pwrite) {
+    if (auto seekable = check_seekable(completion.descriptor()); !seekable) {
+      return std::unexpected(seekable.error());
     }
   }
   if (transfers_nothing(operation)) return 0;
   if (!obtain(completion)) return std::unexpected(std::errc::not_enough_memory);
-  (void)pending_.push_back(completion.backend_slot - 1);  // reserved by obtain()
+  (void)pending_.push_back(completion.note - 1);  // reserved by obtain()
   return std::nullopt;
 }
 
-std::expected<void, Error> IoUring::get_to_know(const Operation& operation,
-                                                Descriptor& descriptor) const noexcept {
-  std::uint32_t& flags = descriptor.backend_flags;
-  if ((flags & known) == 0) {
-    const int status = ::fcntl(descriptor.fd, F_GETFL);
-    if (status < 0) return std::unexpected(sys::last_error());
-    flags |= known | ((status & O_NONBLOCK) != 0 ? nonblocking : 0u);
-  }
-  // The kernel would take no notice of an offset on a pipe.
-  const bool positional =
-      operation.kind() == OperationKind::pread || operation.kind() == OperationKind::pwrite;
-  if (positional && (flags & seekable) == 0) {
-    if (::lseek(descriptor.fd, 0, SEEK_CUR) < 0) return std::unexpected(sys::last_error());
-    flags |= seekable;
-  }
+Expected<void> IoUring::know(Descriptor& descriptor, const Operation&) {
+  const int status = ::fcntl(descriptor.fd(), F_GETFL);
+  if (status < 0) return std::unexpected(sys::last_error());
+  descriptor.backend_flags |= (status & O_NONBLOCK) != 0 ? nonblocking : 0u;
+  return {};
+}
+
+// The kernel would take no notice of an offset on a pipe.
+Expected<void> IoUring::check_seekable(Descriptor& descriptor) noexcept {
+  if ((descriptor.backend_flags & seekable) != 0) return {};
+  if (::lseek(descriptor.fd(), 0, SEEK_CUR) < 0) return std::unexpected(sys::last_error());
+  descriptor.backend_flags |= seekable;
   return {};
 }
 
@@ -177,7 +175,7 @@ bool IoUring::obtain(Completion& completion) noexcept {
   spare_.pop_back();
   slots_[index] = {&completion, slots_[index].generation, false, false,
                    is_only_polled(completion.operation())};
-  completion.backend_slot = index + 1;
+  completion.note = index + 1;
   return true;
 }
 
@@ -187,22 +185,22 @@ void IoUring::recycle(std::uint32_t index) noexcept {
   (void)spare_.push_back(index);
 }
 
-bool IoUring::cancel(Completion& completion) {
+std::optional<Result> IoUring::cancel(Completion& completion) {
   if (Blocking::has(completion)) return blocking_.cancel(completion);
-  const std::uint32_t index = completion.backend_slot - 1;
+  const std::uint32_t index = completion.note - 1;
   Slot& slot = slots_[index];
   if (!slot.submitted) {
     // It stays in pending_, where fill() finds it empty and recycles it.
     slot.completion = nullptr;
-    completion.backend_slot = 0;
-    return true;
+    completion.note = 0;
+    return std::unexpected(Errc::operation_canceled);
   }
   if (!slot.cancel_asked) (void)cancels_.push_back(index);  // reserved by obtain()
   slot.cancel_asked = true;
-  return false;
+  return std::nullopt;
 }
 
-void IoUring::forget(Descriptor& descriptor) noexcept { descriptor.backend_flags = 0; }
+void IoUring::release(Descriptor& descriptor) noexcept { descriptor.backend_flags = 0; }
 
 // Submitting -------------------------------------------------------------------
 
@@ -250,9 +248,10 @@ bool IoUring::fill() noexcept {
 
 void IoUring::prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept {
   const Operation& operation = slot.completion->operation();
+  const int fd = operation.on_descriptor() ? slot.completion->descriptor().fd() : -1;
   if (operation.kind() == OperationKind::poll || slot.polling) {
     const bool in = operation.type->direction == Direction::in;
-    ::io_uring_prep_poll_add(&sqe, operation.io.fd, in ? POLLIN | POLLRDHUP : POLLOUT);
+    ::io_uring_prep_poll_add(&sqe, fd, in ? POLLIN | POLLRDHUP : POLLOUT);
   } else {
     prepare_operation(sqe, *slot.completion);
   }
@@ -261,27 +260,28 @@ void IoUring::prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept {
 void IoUring::prepare_operation(io_uring_sqe& sqe, const Completion& completion) const noexcept {
   const Operation& operation = completion.operation();
   const auto& io = operation.io;
+  const int fd = operation.on_descriptor() ? completion.descriptor().fd() : -1;
   const auto size = static_cast<unsigned>(std::min<std::size_t>(io.size, INT32_MAX));
   const auto* vectors = reinterpret_cast<const iovec*>(io.data);
-  const auto vector_count = static_cast<unsigned>(sys::iovec_count(operation));
+  const auto vector_count = static_cast<unsigned>(std::min(io.size, most_buffers));
   switch (operation.kind()) {
     case OperationKind::read:
-      return ::io_uring_prep_read(&sqe, io.fd, io.data, size, current_position);
+      return ::io_uring_prep_read(&sqe, fd, io.data, size, current_position);
     case OperationKind::readv:
-      return ::io_uring_prep_readv(&sqe, io.fd, vectors, vector_count, current_position);
-    case OperationKind::pread: return ::io_uring_prep_read(&sqe, io.fd, io.data, size, io.offset);
+      return ::io_uring_prep_readv(&sqe, fd, vectors, vector_count, current_position);
+    case OperationKind::pread: return ::io_uring_prep_read(&sqe, fd, io.data, size, io.offset);
     case OperationKind::write:
-      return ::io_uring_prep_write(&sqe, io.fd, io.data, size, current_position);
+      return ::io_uring_prep_write(&sqe, fd, io.data, size, current_position);
     case OperationKind::writev:
-      return ::io_uring_prep_writev(&sqe, io.fd, vectors, vector_count, current_position);
-    case OperationKind::pwrite: return ::io_uring_prep_write(&sqe, io.fd, io.data, size, io.offset);
+      return ::io_uring_prep_writev(&sqe, fd, vectors, vector_count, current_position);
+    case OperationKind::pwrite: return ::io_uring_prep_write(&sqe, fd, io.data, size, io.offset);
     case OperationKind::recv:
-      ::io_uring_prep_recv(&sqe, io.fd, io.data, size, sys::recv_flags(operation));
+      ::io_uring_prep_recv(&sqe, fd, io.data, size, sys::recv_flags(io.flags));
       if (poll_first_ && (completion.descriptor().backend_flags & drained) != 0) {
         sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;
       }
       return;
-    case OperationKind::send: return ::io_uring_prep_send(&sqe, io.fd, io.data, size, MSG_NOSIGNAL);
+    case OperationKind::send: return ::io_uring_prep_send(&sqe, fd, io.data, size, MSG_NOSIGNAL);
     case OperationKind::recv_from:
     case OperationKind::send_to: {
       Address& address = io.message->address;
@@ -293,23 +293,23 @@ void IoUring::prepare_operation(io_uring_sqe& sqe, const Completion& completion)
       if (operation.kind() == OperationKind::recv_from) {
         message.header.msg_name = address.data();
         message.header.msg_namelen = Address::capacity;
-        return ::io_uring_prep_recvmsg(&sqe, io.fd, &message.header, 0);
+        return ::io_uring_prep_recvmsg(&sqe, fd, &message.header, 0);
       }
       message.header.msg_name = address.size() == 0 ? nullptr : address.data();
       message.header.msg_namelen = address.size();
-      return ::io_uring_prep_sendmsg(&sqe, io.fd, &message.header, MSG_NOSIGNAL);
+      return ::io_uring_prep_sendmsg(&sqe, fd, &message.header, MSG_NOSIGNAL);
     }
     case OperationKind::accept:
     case OperationKind::accept_many:
-      return ::io_uring_prep_accept(&sqe, io.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      return ::io_uring_prep_accept(&sqe, fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     case OperationKind::connect:
-      return ::io_uring_prep_connect(&sqe, io.fd, static_cast<const sockaddr*>(io.address->data()),
+      return ::io_uring_prep_connect(&sqe, fd, static_cast<const sockaddr*>(io.address->data()),
                                      io.address->size());
-    case OperationKind::fsync: return ::io_uring_prep_fsync(&sqe, io.fd, 0);
+    case OperationKind::fsync: return ::io_uring_prep_fsync(&sqe, fd, 0);
     case OperationKind::open:
       return ::io_uring_prep_openat(&sqe, io.fd, reinterpret_cast<const char*>(io.data),
-                                    sys::open_flags(operation), static_cast<mode_t>(io.offset));
-    case OperationKind::close: return ::io_uring_prep_close(&sqe, io.fd);
+                                    sys::open_flags(io.flags), static_cast<mode_t>(io.offset));
+    case OperationKind::close: return ::io_uring_prep_close(&sqe, fd);
     default: WEV_ASSERT(false, "io_uring: an operation that has no submission");
   }
 }
@@ -341,10 +341,10 @@ int IoUring::enter(unsigned least, const __kernel_timespec* timeout) noexcept {
 }
 
 // As long as more is pending than the submission queue holds.
-std::expected<void, Error> IoUring::submit_all(CompletionQueue& done) noexcept {
+Expected<void> IoUring::submit_all() noexcept {
   while (!fill()) {
     const int error = enter(0, nullptr);
-    const bool reaped = reap(done) > 0;
+    const bool reaped = reap() > 0;
     if (error == 0 || reaped) continue;
     if (error == -EBUSY || error == -EAGAIN) return {};  // next time
     return std::unexpected(sys::to_error(-error));
@@ -354,37 +354,94 @@ std::expected<void, Error> IoUring::submit_all(CompletionQueue& done) noexcept {
 
 // Waiting ----------------------------------------------------------------------
 
-std::expected<void, Error> IoUring::wait(Instant deadline, CompletionQueue& done) {
+namespace {
+
+// The kernel takes no more for the moment: next time.
+Expected<void> unless_busy(int error) noexcept {
+  if (error == 0 || error == -EBUSY || error == -EAGAIN) return {};
+  return std::unexpected(sys::to_error(-error));
+}
+
+}  // namespace
+
+Expected<void> IoUring::sleep(Instant until) {
   if (auto enabled = enable(); !enabled) return enabled;
+  disarm();
   sys::block_sigpipe();
-  blocking_.collect(done);
-  if (auto submitted = submit_all(done); !submitted) return submitted;
-  reap(done);
-  if (!pending_.empty() || !cancels_.empty()) deadline = std::min(deadline, now() + retry_interval);
-  const Instant at = begin_of_wait(deadline);
+  if (auto submitted = submit_all(); !submitted) return submitted;
+  reap();
+  until = std::min(until, look_by());
+  const Instant at = begin_of_wait(until);
   // A wake that came late may have ended the waker's read just now.
-  const bool sleeps = deadline > at && done.empty() && waker_armed_ && waker_.begin_sleep();
-  const timespec left = timeout_until(sleeps ? deadline : at, at);
+  const bool sleeps = until > at && ended_.empty() && waker_armed_ && waker_.begin_sleep();
+  const timespec left = timeout_until(sleeps ? until : at, at);
   const __kernel_timespec timeout{left.tv_sec, left.tv_nsec};
-  const int error = enter(sleeps ? 1 : 0, sleeps && deadline != never ? &timeout : nullptr);
+  const int error = enter(sleeps ? 1 : 0, sleeps && until != never ? &timeout : nullptr);
   if (sleeps) waker_.end_sleep();
-  reap(done);
+  slept_ = true;
+  return unless_busy(error);
+}
+
+// What a sleep has brought lies in memory that is shared with the kernel.
+Expected<void> IoUring::collect(CompletionQueue& done) {
+  Expected<void> looked;
+  if (!std::exchange(slept_, false)) looked = look();
+  reap();
+  done.take(ended_);
   blocking_.collect(done);
-  if (error < 0 && error != -EBUSY && error != -EAGAIN) {
+  return looked;
+}
+
+Expected<void> IoUring::look() noexcept {
+  if (auto enabled = enable(); !enabled) return enabled;
+  disarm();
+  if (ring_event_ >= 0) {
+    eventfd_t times = 0;
+    (void)::eventfd_read(ring_event_, &times);
+  }
+  sys::block_sigpipe();
+  if (auto submitted = submit_all(); !submitted) return submitted;
+  return unless_busy(enter(0, nullptr));
+}
+
+// Driven from outside ------------------------------------------------------------
+
+// The ring itself does not wake who polls it while work is deferred. An eventfd that the
+// kernel writes does, and costs something for each completion: only for who asks.
+Expected<int> IoUring::pollable() {
+  if (ring_event_ >= 0) return ring_event_;
+  const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event < 0) return std::unexpected(sys::last_error());
+  const int error = ::io_uring_register_eventfd(&ring_, event);
+  if (error < 0) {
+    ::close(event);
     return std::unexpected(sys::to_error(-error));
   }
-  return {};
+  return ring_event_ = event;
+}
+
+Expected<void> IoUring::arm() {
+  if (auto enabled = enable(); !enabled) return enabled;
+  if (auto submitted = submit_all(); !submitted) return submitted;
+  if (::io_uring_sq_ready(&ring_) > 0) {
+    if (auto entered = unless_busy(enter(0, nullptr)); !entered) return entered;
+  }
+  return NativeBackend::arm();
+}
+
+Instant IoUring::look_by() const {
+  return pending_.empty() && cancels_.empty() ? never : after(now(), retry_interval);
 }
 
 // Takes all completions there are, those that overflowed the queue included.
-std::size_t IoUring::reap(CompletionQueue& done) noexcept {
+std::size_t IoUring::reap() noexcept {
   std::size_t count = 0;
   for (;;) {
     unsigned head = 0;
     unsigned seen = 0;
     io_uring_cqe* cqe = nullptr;
     io_uring_for_each_cqe(&ring_, head, cqe) {
-      take(*cqe, done);
+      take(*cqe);
       ++seen;
     }
     ::io_uring_cq_advance(&ring_, seen);
@@ -394,7 +451,7 @@ std::size_t IoUring::reap(CompletionQueue& done) noexcept {
   }
 }
 
-void IoUring::take(const io_uring_cqe& cqe, CompletionQueue& done) noexcept {
+void IoUring::take(const io_uring_cqe& cqe) noexcept {
   if (cqe.user_data == of_no_one) return;
   if (cqe.user_data == of_the_waker) {
     waker_armed_ = false;
@@ -411,7 +468,7 @@ void IoUring::take(const io_uring_cqe& cqe, CompletionQueue& done) noexcept {
   const bool only_polled = is_only_polled(operation);
   bool now_ready = slot.polling && result;
   if (now_ready && only_polled && !slot.cancel_asked) {
-    result = operation.type->perform(operation);
+    result = operation.perform();
     now_ready = false;
   }
   const bool blocked = operation.has(waits) && would_block(operation, result);
@@ -429,8 +486,8 @@ void IoUring::take(const io_uring_cqe& cqe, CompletionQueue& done) noexcept {
   }
   finish(completion, cqe, result);
   recycle(index);
-  completion.backend_slot = 0;
-  done.push(completion, result);
+  completion.note = 0;
+  ended_.push(completion, result);
 }
 
 // What is left to do where the kernel has done its part.
@@ -474,7 +531,7 @@ Result IoUring::accept_more(const Completion& completion, int first) noexcept {
   if (rest.io.size == 1 || (completion.descriptor().backend_flags & nonblocking) == 0) return 1;
   rest.io.data = reinterpret_cast<std::byte*>(connections + 1);
   --rest.io.size;
-  return 1 + rest.type->perform(rest).value_or(0);
+  return 1 + rest.perform().value_or(0);
 }
 
 }  // namespace wev

@@ -5,7 +5,7 @@
 // slot, never by an address, so a cancel cannot hit what came later.
 //
 // What a kernel may lack is probed: without the basics (Linux 5.11) the backend
-// does not work, and make_backend() takes another. LinuxOptions::without turns
+// does not work, and make_backend() takes another. NativeOptions::without turns
 // off what is optional.
 #pragma once
 
@@ -22,17 +22,22 @@ class IoUring final : public NativeBackend {
   ~IoUring() override;
 
   std::optional<Result> start(Completion& completion) override;
-  bool cancel(Completion& completion) override;
-  std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
-  void forget(Descriptor& descriptor) noexcept override;
+  Expected<void> know(Descriptor& descriptor, const Operation& operation) override;
+  std::optional<Result> cancel(Completion& completion) override;
+  Expected<void> collect(CompletionQueue& done) override;
+  Expected<void> sleep(Instant until) override;
+  void release(Descriptor& descriptor) noexcept override;
+
+  Expected<int> pollable() override;
+  Expected<void> arm() override;
+  [[nodiscard]] Instant look_by() const override;
 
  private:
   // In Descriptor::backend_flags.
   enum : std::uint32_t {
-    known = 1,
-    nonblocking = 2,  // somebody made it so
-    seekable = 4,
-    drained = 8,  // the last receive left nothing
+    nonblocking = 1,  // somebody made it so
+    seekable = 2,
+    drained = 4,  // the last receive left nothing
   };
 
   struct Slot {
@@ -43,10 +48,9 @@ class IoUring final : public NativeBackend {
     bool polling;  // first for readiness, since the kernel would not wait
   };
 
-  void set_up(const LinuxOptions& options) noexcept;
+  void set_up(const NativeOptions& options) noexcept;
   std::expected<void, Error> enable() noexcept;
-  std::expected<void, Error> get_to_know(const Operation& operation,
-                                         Descriptor& descriptor) const noexcept;
+  static Expected<void> check_seekable(Descriptor& descriptor) noexcept;
   [[nodiscard]] bool obtain(Completion& completion) noexcept;
   void recycle(std::uint32_t index) noexcept;
 
@@ -55,11 +59,12 @@ class IoUring final : public NativeBackend {
   void prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept;
   void prepare_operation(io_uring_sqe& sqe, const Completion& completion) const noexcept;
   int enter(unsigned least, const __kernel_timespec* timeout) noexcept;
-  std::expected<void, Error> submit_all(CompletionQueue& done) noexcept;
+  Expected<void> submit_all() noexcept;
+  Expected<void> look() noexcept;
 
-  // Reaping.
-  std::size_t reap(CompletionQueue& done) noexcept;
-  void take(const io_uring_cqe& cqe, CompletionQueue& done) noexcept;
+  // Reaping, into ended_.
+  std::size_t reap() noexcept;
+  void take(const io_uring_cqe& cqe) noexcept;
   static void finish(const Completion& completion, const io_uring_cqe& cqe,
                      Result& result) noexcept;
   static Result accept_more(const Completion& completion, int first) noexcept;
@@ -72,9 +77,12 @@ class IoUring final : public NativeBackend {
   bool poll_first_ = false;
   unsigned no_iowait_ = 0;  // the flag of enter(), if the kernel has it
   bool waker_armed_ = false;
+  bool slept_ = false;       // since the last collect()
+  int ring_event_ = -1;      // of pollable(), once it was asked for
   std::uint64_t wakes_ = 0;  // what the read of the waker's eventfd fills
 
-  Array<Slot> slots_;           // backend_slot is the index + 1
+  CompletionQueue ended_;       // for collect()
+  Array<Slot> slots_;           // a completion's note is the index + 1
   Array<std::uint32_t> spare_;  // free slots; like the next two, has room for all
   Array<std::uint32_t> pending_;
   Array<std::uint32_t> cancels_;

@@ -28,10 +28,10 @@ void PollSet::append(Completion& completion) noexcept {
     (void)subscriptions_.push_back(clock_subscription(0));  // reserved
   }
   (void)waiting_.push_back(&completion);
-  completion.backend_slot = static_cast<std::uint32_t>(waiting_.size());
+  completion.note = static_cast<std::uint32_t>(waiting_.size());
   const Operation& operation = completion.operation();
   Subscription subscription{};
-  subscription.userdata = completion.backend_slot;
+  subscription.userdata = completion.note;
   subscription.tag =
       operation.type->direction == Direction::in ? eventtype_fd_read : eventtype_fd_write;
   subscription.fd = operation.io.fd;
@@ -40,24 +40,24 @@ void PollSet::append(Completion& completion) noexcept {
 
 void PollSet::append_parked(Completion& completion) noexcept {
   (void)parked_.push_back(&completion);
-  completion.backend_slot = static_cast<std::uint32_t>(parked_.size()) | parked_bit;
+  completion.note = static_cast<std::uint32_t>(parked_.size()) | parked_bit;
 }
 
 void PollSet::remove(Completion& completion) noexcept {
-  const std::uint32_t slot = completion.backend_slot & ~parked_bit;
+  const std::uint32_t slot = completion.note & ~parked_bit;
   if (is_parked(completion)) {
     parked_[slot - 1] = parked_.back();
-    parked_[slot - 1]->backend_slot = slot | parked_bit;
+    parked_[slot - 1]->note = slot | parked_bit;
     parked_.pop_back();
   } else {
     subscriptions_[slot] = subscriptions_.back();
     subscriptions_[slot].userdata = slot;
     subscriptions_.pop_back();
     waiting_[slot - 1] = waiting_.back();
-    waiting_[slot - 1]->backend_slot = slot;
+    waiting_[slot - 1]->note = slot;
     waiting_.pop_back();
   }
-  completion.backend_slot = 0;
+  completion.note = 0;
 }
 
 void PollSet::park_subscribed(Completion& completion) noexcept {

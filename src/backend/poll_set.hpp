@@ -34,9 +34,9 @@ class PollSet {
   void park_subscribed(Completion& completion) noexcept;
   void subscribe_parked(Completion& completion) noexcept;
 
-  [[nodiscard]] static bool contains(const Completion& c) noexcept { return c.backend_slot != 0; }
+  [[nodiscard]] static bool contains(const Completion& c) noexcept { return c.note != 0; }
   [[nodiscard]] static bool is_parked(const Completion& c) noexcept {
-    return (c.backend_slot & parked_bit) != 0;
+    return (c.note & parked_bit) != 0;
   }
 
   /// Subscribed operations; the clock does not count.
@@ -68,8 +68,8 @@ class PollSet {
   void append_parked(Completion& completion) noexcept;
 
   Array<Subscription> subscriptions_;  // [0] the clock, [i + 1] of waiting_[i], userdata i + 1
-  Array<Completion*> waiting_;         // backend_slot is i + 1
-  Array<Completion*> parked_;          // backend_slot is i + 1 with parked_bit
+  Array<Completion*> waiting_;         // note is i + 1
+  Array<Completion*> parked_;          // note is i + 1 with parked_bit
   Array<Event> events_;
   // Where nothing is subscribed: to wait for the clock alone needs no memory.
   Subscription clock_{};

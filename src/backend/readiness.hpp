@@ -1,61 +1,83 @@
 // readiness.hpp: completions on systems that only tell readiness.
 //
-// What poll_oneoff, epoll and their like have in common: an operation is
-// carried out by the system call itself, once it would not block.
+// What epoll, kqueue and poll have in common: an operation is carried out by the system call
+// itself, once that would not block. It is tried at once, unless the last one has shown that
+// it would block, be it by being short; then it waits until its poller says otherwise. So in
+// steady state a receive costs its system call and a share of a wait.
+//
+// What cannot be polled (files, /dev/null) is carried out on a thread pool.
 #pragma once
 
-#include <algorithm>
-#include <optional>
+#include <array>
 
-#include "wev/base/address.hpp"
-#include "wev/loop/operation.hpp"
+#include "backend/native.hpp"
 
 namespace wev {
 
-/// The buffers of a vectored operation that it uses.
-inline std::span<const IoVec> vectors_of(const Operation& operation) noexcept {
-  return {reinterpret_cast<const IoVec*>(operation.io.data),
-          std::min(operation.io.size, most_buffers)};
-}
+class ReadinessBackend : public NativeBackend {
+ public:
+  Expected<void> know(Descriptor& descriptor, const Operation& operation) final;
+  std::optional<Result> start(Completion& completion) final;
+  std::optional<Result> cancel(Completion& completion) final;
+  Expected<void> collect(CompletionQueue& done) final;
+  Expected<void> sleep(Instant until) final;
+  void release(Descriptor& descriptor) noexcept final;
 
-/// A transfer of no bytes has nothing to wait for: it ends with 0. Some systems
-/// block or fail.
-inline bool transfers_nothing(const Operation& operation) noexcept {
-  if (!operation.has(moves_bytes)) return false;
-  if (!operation.has(vectored)) return operation.io.size == 0;
-  return std::ranges::all_of(vectors_of(operation), [](const IoVec& v) { return v.size == 0; });
-}
+ protected:
+  using NativeBackend::NativeBackend;
 
-/// How many bytes an operation would move at most.
-inline std::size_t size_of(const Operation& operation) noexcept {
-  if (!operation.has(vectored)) return operation.io.size;
-  std::size_t size = 0;
-  for (const IoVec& vector : vectors_of(operation)) size += vector.size;
-  return size;
-}
+  // The poller ----------------------------------------------------------------------
 
-inline bool would_block(const Operation& operation, const Result& result) noexcept {
-  if (result) return false;
-  // Where it is another socket that is full (a Unix socket's backlog or queue),
-  // readiness of this one tells nothing, and "try again" is the answer.
-  if (operation.kind() == OperationKind::connect) {
-    return result.error() == std::errc::operation_in_progress;
+  /// From now on the readiness of a descriptor is told, each change of it at least. false:
+  /// the system polls no such descriptor.
+  virtual Expected<bool> add(Descriptor& descriptor) noexcept = 0;
+  /// Of one that was added, and is still open.
+  virtual void remove(Descriptor& descriptor) noexcept = 0;
+  /// Whether an operation waits in a direction: for pollers that tell a state and not its
+  /// changes.
+  virtual void watch(Descriptor&, Direction, bool) noexcept {}
+  /// Sleeps until something is ready or `until`; from `now`, where there is an end. Calls
+  /// ready() for all there is.
+  virtual Expected<void> poll(Instant until, Instant now) noexcept = 0;
+
+  /// A descriptor may be ready in a direction.
+  void ready(Descriptor& descriptor, Direction direction) noexcept;
+  /// The end, an error or urgent data is there: from now on being short does not tell that
+  /// there is no more.
+  static void over(Descriptor& descriptor, Direction direction) noexcept {
+    descriptor.backend_flags |= of(always_try, direction);
   }
-  const bool other = operation.kind() == OperationKind::send_to &&
-                     operation.io.message->address.family() == Address::Family::unix_path;
-  return !other && result.error() == std::errc::resource_unavailable_try_again;
-}
 
-/// The result of carrying an operation out now, or nullopt if it would block.
-inline std::optional<Result> attempt(const Operation& operation) noexcept {
-  Result result = operation.type->perform(operation);
-  if (would_block(operation, result)) return std::nullopt;
-  return result;
-}
+ private:
+  // In Descriptor::backend_flags. The pairs are those of `in`, shifted for `out`.
+  enum : std::uint32_t {
+    added = 1,             // to the poller; not so: it is a file
+    nonblocking = 2,       // operations on it end at once
+    made_nonblocking = 4,  // by us, and it is stdio
+    short_is_all = 8,      // see DescriptorTraits
+    blocked = 16,          // an operation would block until the poller says otherwise
+    blocked_out = 32,      //
+    always_try = 64,       // being short does not tell that there is no more
+    always_try_out = 128,  //
+  };
+  [[nodiscard]] static std::uint32_t of(std::uint32_t flag, Direction direction) noexcept {
+    return direction == Direction::out ? flag << 1 : flag;
+  }
+  // In a completion's note.
+  enum : BackendNote { waiting = 1 };
 
-/// What a poll ends with when its direction is ready.
-inline std::size_t readiness_of(const Operation& operation) noexcept {
-  return operation.type->direction == Direction::in ? readable : writable;
-}
+  [[nodiscard]] static bool is_stdio(const Descriptor& descriptor) noexcept {
+    return descriptor.fd() <= 2;
+  }
+  Expected<void> know_first(Descriptor& descriptor, const Operation& operation);
+  void let_go_of_stdio(Descriptor& descriptor) noexcept;
+  static std::optional<Result> try_now(const Completion& completion) noexcept;
+  static bool tells_by_being_short(const Operation& operation, std::uint32_t flags,
+                                   const Result& result) noexcept;
+
+  std::array<Descriptor*, 3> stdio_{};  // those of 0, 1 and 2 that are known
+  CompletionQueue ended_;               // during a sleep(), for collect()
+  bool slept_ = false;                  // since the last collect()
+};
 
 }  // namespace wev

@@ -14,9 +14,18 @@ Waker::~Waker() {
 void Waker::wake() noexcept {
   // Only the first one after it fell asleep writes. It cannot fail: the counter
   // would take centuries to be full.
-  if (state_.exchange(State::woken, std::memory_order_acq_rel) == State::asleep) {
-    (void)::eventfd_write(fd_, 1);
-  }
+  if (state_.exchange(State::woken, std::memory_order_acq_rel) == State::asleep) signal();
+}
+
+void Waker::signal() noexcept { (void)::eventfd_write(fd_, 1); }
+
+void Waker::drain() noexcept {
+  eventfd_t times = 0;
+  (void)::eventfd_read(fd_, &times);
+}
+
+void Waker::begin_sleep_elsewhere() noexcept {
+  if (state_.exchange(State::asleep, std::memory_order_acq_rel) == State::woken) signal();
 }
 
 bool Waker::begin_sleep() noexcept {

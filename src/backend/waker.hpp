@@ -2,7 +2,7 @@
 //
 // One word says whether the loop sleeps, so that waking one that is awake costs
 // no system call. The eventfd behind it is watched edge-triggered and never
-// read: each write is an edge.
+// read: each write is an edge. What watches it level-triggered drains it.
 #pragma once
 
 #include <atomic>
@@ -26,8 +26,15 @@ class Waker {
   /// The loop's thread is about to sleep. false: it was woken, it must not.
   [[nodiscard]] bool begin_sleep() noexcept;
   void end_sleep() noexcept;
+  /// Somebody is about to sleep who watches the descriptor: one that was woken makes it
+  /// readable now. Until end_sleep().
+  void begin_sleep_elsewhere() noexcept;
+  /// Makes the descriptor unreadable, for whoever watches it level-triggered.
+  void drain() noexcept;
 
  private:
+  void signal() noexcept;
+
   enum class State : std::uint8_t { awake, asleep, woken };
 
   std::atomic<State> state_{State::awake};

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
-#include "backend/readiness.hpp"
+#include "backend/attempt.hpp"
 #include "sys/wasi.hpp"
 #include "sys/wasi_error.hpp"
 
@@ -43,25 +44,22 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
   const Operation& operation = completion.operation();
   const OperationKind kind = operation.kind();
   if (!operation.on_descriptor() || kind == OperationKind::close) {
-    return operation.type->perform(operation);
+    return operation.perform();
   }
   Descriptor& descriptor = completion.descriptor();
-  if (auto classified = classify(operation, descriptor); !classified) {
-    return std::unexpected(classified.error());
-  }
   // A host may trap or crash on sock_* calls (jco, Node), and fail a whole
   // poll_oneoff for the wrong direction of stdio (Wasmtime, jco).
   if (operation.has(on_socket) && (descriptor.backend_flags & may_be_socket) == 0) {
     return std::unexpected(std::errc::not_a_socket);
   }
   const bool in = operation.type->direction == Direction::in;
-  if (in ? descriptor.fd == 1 || descriptor.fd == 2 : descriptor.fd == 0) {
+  if (in ? descriptor.fd() == 1 || descriptor.fd() == 2 : descriptor.fd() == 0) {
     if (operation.has(waits) && (descriptor.backend_flags & always_ready) == 0) {
       return std::unexpected(std::errc::bad_file_descriptor);
     }
   }
   if (transfers_nothing(operation)) return 0;
-  if (!operation.has(waits)) return operation.type->perform(operation);
+  if (!operation.has(waits)) return operation.perform();
 
   if (auto result = try_now(completion)) return result;
   patience_ = shortest;
@@ -74,16 +72,10 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
 // Asks the host once what a descriptor is. A bad one must never reach
 // poll_oneoff: Node crashes, wazero and WasmEdge sleep for ever, Wasmtime and
 // jco fail the whole call.
-std::expected<void, Error> WasiPoll::classify(const Operation& operation,
-                                              Descriptor& descriptor) const {
-  // One that is only polled is someone else's, who may want it to block.
+Expected<void> WasiPoll::know(Descriptor& descriptor, const Operation& operation) {
   const bool polls = operation.kind() == OperationKind::poll;
-  if ((descriptor.backend_flags & known) != 0 &&
-      (polls || (descriptor.backend_flags & only_polled) == 0)) {
-    return {};
-  }
   const bool set_nonblocking = !polls && traits_.set_nonblocking != Trait::no;
-  const auto found = operation.type->examine(descriptor.fd, set_nonblocking);
+  const auto found = operation.type->examine(descriptor.fd(), set_nonblocking, nullptr);
   if (!found) return std::unexpected(found.error());
   const auto settle = [](Trait said, bool seen) {
     return said == Trait::find_out ? seen : said == Trait::yes;
@@ -93,9 +85,8 @@ std::expected<void, Error> WasiPoll::classify(const Operation& operation,
   const bool socket = settle(traits_.sockets, found->may_be_socket);
   constexpr std::uint32_t kept = unpollable_in | unpollable_out;
   descriptor.backend_flags =
-      (descriptor.backend_flags & kept) | known | (polls ? only_polled : 0u) |
-      (found->always_ready ? always_ready : 0u) | (can_wait && never_blocks ? nonblocking : 0u) |
-      (can_wait && socket ? may_be_socket : 0u);
+      (descriptor.backend_flags & kept) | (found->always_ready ? always_ready : 0u) |
+      (can_wait && never_blocks ? nonblocking : 0u) | (can_wait && socket ? may_be_socket : 0u);
   return {};
 }
 
@@ -148,39 +139,49 @@ bool WasiPoll::subscribed_both_ways(const Completion& completion) const {
   return !other.empty() && PollSet::contains(other.front()) && !PollSet::is_parked(other.front());
 }
 
-bool WasiPoll::cancel(Completion& completion) {
+std::optional<Result> WasiPoll::cancel(Completion& completion) {
   set_.remove(completion);
-  return true;
+  return std::unexpected(Errc::operation_canceled);
 }
 
 // Waiting ----------------------------------------------------------------------
 
-std::expected<void, Error> WasiPoll::wait(Instant deadline, CompletionQueue& done) {
+Expected<void> WasiPoll::sleep(Instant until) {
   if (woken_.exchange(false, std::memory_order_acq_rel)) return {};
-  try_parked(done);
+  try_parked();
   const Instant at = now();
-  if (deadline <= at) {
-    const auto left = look(done);
-    if (!left || !done.empty()) return {};
-    return poll(*left, false, done);
-  }
-  if (!done.empty()) return {};
-  const bool unlimited = deadline == never && set_.size() + set_.parked_size() == 0;
-  if (unlimited && !has_threads()) return std::unexpected(Errc::deadlock);
-  return poll(timeout_until(deadline, at), deadline == never, done);
+  if (!ended_.empty() || until <= at) return {};
+  const bool unlimited = until == never && set_.size() + set_.parked_size() == 0;
+  if (unlimited && !sys::wasi::has_threads()) return std::unexpected(Errc::deadlock);
+  slept_ = true;
+  return poll(timeout_until(until, at), until == never);
 }
 
-void WasiPoll::finish(Completion& completion, Result result, CompletionQueue& done) {
+Expected<void> WasiPoll::collect(CompletionQueue& done) {
+  Expected<void> looked;
+  if (!std::exchange(slept_, false)) {
+    woken_.store(false, std::memory_order_relaxed);
+    try_parked();
+    const auto left = look();
+    if (left && ended_.empty()) looked = poll(*left, false);
+  }
+  done.take(ended_);
+  return looked;
+}
+
+Instant WasiPoll::look_by() const { return after(now(), std::min(patience_, longest_unsure)); }
+
+void WasiPoll::finish(Completion& completion, Result result) {
   patience_ = shortest;
   set_.remove(completion);
-  done.push(completion, result);
+  ended_.push(completion, result);
 }
 
-void WasiPoll::try_parked(CompletionQueue& done) {
+void WasiPoll::try_parked() {
   for (std::size_t i = set_.parked_size(); i-- > 0;) {
     Completion& completion = set_.parked(i);
     if (const auto result = try_now(completion)) {
-      finish(completion, *result, done);
+      finish(completion, *result);
     } else if (!refuses_to_poll(completion)) {
       // Takes turns with the other direction, or has it for itself by now.
       const bool in = completion.operation().type->direction == Direction::in;
@@ -195,12 +196,12 @@ void WasiPoll::try_parked(CompletionQueue& done) {
 // may take: some hosts never report a descriptor beside a clock that is due
 // (Node), or only after another thread of theirs has run (Wasmtime, jco), so
 // one look in a few waits.
-std::optional<Duration> WasiPoll::look(CompletionQueue& done) {
+std::optional<Duration> WasiPoll::look() {
   bool left = false;
   for (std::size_t i = set_.size(); i-- > 0;) {
     Completion& completion = set_[i];
     if (const auto result = try_now(completion)) {
-      finish(completion, *result, done);
+      finish(completion, *result);
     } else if (completion.operation().kind() == OperationKind::poll || !can_try(completion)) {
       left = true;
     }
@@ -215,21 +216,21 @@ std::optional<Duration> WasiPoll::look(CompletionQueue& done) {
 // has to be asked again and again, until it is seen to do better.
 Duration WasiPoll::timeout_until(Instant deadline, Instant now) const {
   Duration limit = longest;
-  if (set_.size() > 0 || set_.parked_size() > 0 || has_threads())
+  if (set_.size() > 0 || set_.parked_size() > 0 || sys::wasi::has_threads())
     limit = std::min(limit, patience_);
-  const bool unsure = set_.parked_size() > 0 || has_threads() ||
+  const bool unsure = set_.parked_size() > 0 || sys::wasi::has_threads() ||
                       (set_.size() > 1 && !returns_for_any_) || one_per_call_;
   if (unsure) limit = std::min(limit, longest_unsure);
   return deadline == never ? limit : std::min(limit, deadline - now);
 }
 
-std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited, CompletionQueue& done) {
+std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited) {
   // Whole milliseconds, rounded up: hosts that truncate would wake early, and
   // the loop would turn until the rest had passed.
   const Duration rounded = std::chrono::ceil<std::chrono::milliseconds>(timeout);
   patience_ = std::min(longest, patience_ * 2);
   if (one_per_call_ && set_.size() > 0) {
-    poll_one(next_alone_++ % set_.size(), rounded, done);
+    poll_one(next_alone_++ % set_.size(), rounded);
     return {};
   }
   const std::size_t count = set_.size() + 1;
@@ -238,18 +239,18 @@ std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited, Comp
   const Instant before = now();
   const Errno error = to_errno(wev_wasi_poll_oneoff(subscriptions, set_.events(), count, &events));
   if (error == errno_intr) return {};
-  if (error != errno_success) return isolate(error, unlimited, done);
+  if (error != errno_success) return isolate(error, unlimited);
   const std::size_t taken = std::min<std::size_t>(events, count);
   const bool early = rounded >= 4ms && (now() - before) * 2 < rounded;
   if (early && set_.size() > 1 && taken > 0 && taken < set_.size() &&
       traits_.returns_for_any == Trait::find_out) {
     returns_for_any_ = true;
   }
-  take_events(taken, done);
+  take_events(taken);
   return {};
 }
 
-void WasiPoll::take_events(std::size_t count, CompletionQueue& done) {
+void WasiPoll::take_events(std::size_t count) {
   // Owners first, all of them: taking one changes the set they are looked up in.
   Event* events = set_.events();
   for (std::size_t i = 0; i < count; ++i) {
@@ -258,29 +259,29 @@ void WasiPoll::take_events(std::size_t count, CompletionQueue& done) {
   for (std::size_t i = 0; i < count; ++i) {
     auto* owner = reinterpret_cast<Completion*>(static_cast<std::uintptr_t>(events[i].userdata));
     // Not there any more: the host reported it twice.
-    if (owner != nullptr && PollSet::contains(*owner)) take_event(*owner, events[i].error, done);
+    if (owner != nullptr && PollSet::contains(*owner)) take_event(*owner, events[i].error);
   }
 }
 
 // A readiness is believed only in so far as the operation is carried out now,
 // once; if it would block after all, it stays subscribed.
-void WasiPoll::take_event(Completion& completion, Errno error, CompletionQueue& done) {
+void WasiPoll::take_event(Completion& completion, Errno error) {
   if (error != errno_success && !means_unpollable(error)) {
     // Of a pipe without a reader Node and WAMR say EIO; the operation knows.
     auto result = can_try(completion) ? try_now(completion) : std::nullopt;
-    return finish(completion, result.value_or(std::unexpected(to_error(error))), done);
+    return finish(completion, result.value_or(std::unexpected(to_error(error))));
   }
   if (error != errno_success) {
     const bool in = completion.operation().type->direction == Direction::in;
     completion.descriptor().backend_flags |= in ? unpollable_in : unpollable_out;
     if (!PollSet::is_parked(completion)) set_.park_subscribed(completion);
   }
-  if (const auto result = carry_out(completion)) finish(completion, *result, done);
+  if (const auto result = carry_out(completion)) finish(completion, *result);
 }
 
 // The host failed the whole call. Each descriptor is asked for alone, so that
 // only the culprit pays.
-std::expected<void, Error> WasiPoll::isolate(Errno error, bool unlimited, CompletionQueue& done) {
+std::expected<void, Error> WasiPoll::isolate(Errno error, bool unlimited) {
   if (set_.size() == 0) {
     // The clock alone does not work. Up to a deadline the loop can still turn.
     if (unlimited) return std::unexpected(to_error(error));
@@ -288,13 +289,13 @@ std::expected<void, Error> WasiPoll::isolate(Errno error, bool unlimited, Comple
   }
   bool found = false;
   for (std::size_t i = set_.size(); i-- > 0;) {
-    found = poll_one(i, shortest, done) != errno_success || found;
+    found = poll_one(i, shortest) != errno_success || found;
   }
   if (!found && traits_.takes_several == Trait::find_out) one_per_call_ = true;
   return {};
 }
 
-Errno WasiPoll::poll_one(std::size_t i, Duration timeout, CompletionQueue& done) {
+Errno WasiPoll::poll_one(std::size_t i, Duration timeout) {
   const std::array subscriptions{
       PollSet::clock_subscription(static_cast<Timestamp>(timeout.count())), set_.subscription(i)};
   std::array<Event, 2> events{};
@@ -304,12 +305,12 @@ Errno WasiPoll::poll_one(std::size_t i, Duration timeout, CompletionQueue& done)
       wev_wasi_poll_oneoff(subscriptions.data(), events.data(), subscriptions.size(), &count));
   if (error == errno_intr) return errno_success;
   if (error != errno_success) {
-    take_event(completion, error, done);
+    take_event(completion, error);
     return error;
   }
   for (std::size_t k = 0; k < std::min<std::size_t>(count, events.size()); ++k) {
     if (set_.owner(events[k]) != &completion) continue;
-    take_event(completion, events[k].error, done);
+    take_event(completion, events[k].error);
     break;
   }
   return errno_success;

@@ -19,43 +19,47 @@ class WasiPoll final : public Backend {
         returns_for_any_(traits.returns_for_any == Trait::yes),
         one_per_call_(traits.takes_several == Trait::no) {}
 
+  Expected<void> know(Descriptor& descriptor, const Operation& operation) override;
   std::optional<Result> start(Completion& completion) override;
-  bool cancel(Completion& completion) override;
-  std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
+  std::optional<Result> cancel(Completion& completion) override;
+  /// On hosts that report a descriptor only after a while (Node) one look in a few takes
+  /// a millisecond.
+  Expected<void> collect(CompletionQueue& done) override;
+  Expected<void> sleep(Instant until) override;
   void wake() noexcept override { woken_.store(true, std::memory_order_release); }
   [[nodiscard]] Instant now() const override;
+  [[nodiscard]] Instant look_by() const override;
 
  private:
   // What was found out about a descriptor, in Descriptor::backend_flags.
   enum : std::uint32_t {
-    known = 1,           // the rest was found out
-    nonblocking = 2,     // the host accepted the flag
-    always_ready = 4,    // a file or directory: carry out, do not poll
-    may_be_socket = 8,   // sock_* calls are safe
-    unpollable_in = 16,  // the host refused to poll it for reading
-    unpollable_out = 32,
-    only_polled = 64,  // found out without making it non-blocking
+    nonblocking = 1,    // the host accepted the flag
+    always_ready = 2,   // a file or directory: carry out, do not poll
+    may_be_socket = 4,  // sock_* calls are safe
+    unpollable_in = 8,  // the host refused to poll it for reading
+    unpollable_out = 16,
   };
 
-  std::expected<void, Error> classify(const Operation& operation, Descriptor& descriptor) const;
   static bool refuses_to_poll(const Completion& completion);
   static bool can_try(const Completion& completion);
   static std::optional<Result> try_now(const Completion& completion);
   static std::optional<Result> carry_out(const Completion& completion);
   [[nodiscard]] bool subscribed_both_ways(const Completion& completion) const;
 
-  void finish(Completion& completion, Result result, CompletionQueue& done);
-  void try_parked(CompletionQueue& done);
-  std::optional<Duration> look(CompletionQueue& done);
+  void finish(Completion& completion, Result result);
+  void try_parked();
+  std::optional<Duration> look();
   [[nodiscard]] Duration timeout_until(Instant deadline, Instant now) const;
-  std::expected<void, Error> poll(Duration timeout, bool unlimited, CompletionQueue& done);
-  std::uint16_t poll_one(std::size_t i, Duration timeout, CompletionQueue& done);
-  std::expected<void, Error> isolate(std::uint16_t error, bool unlimited, CompletionQueue& done);
-  void take_events(std::size_t count, CompletionQueue& done);
-  void take_event(Completion& completion, std::uint16_t error, CompletionQueue& done);
+  std::expected<void, Error> poll(Duration timeout, bool unlimited);
+  std::uint16_t poll_one(std::size_t i, Duration timeout);
+  std::expected<void, Error> isolate(std::uint16_t error, bool unlimited);
+  void take_events(std::size_t count);
+  void take_event(Completion& completion, std::uint16_t error);
 
   WasiTraits traits_;
   PollSet set_;
+  CompletionQueue ended_;  // for collect()
+  bool slept_ = false;     // since the last collect()
   // Timeouts start here and double while nothing happens, see timeout_until().
   Duration patience_ = shortest;
   bool returns_for_any_;  // the host was seen to return when one of many was ready

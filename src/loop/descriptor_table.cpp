@@ -12,23 +12,23 @@ DescriptorTable::~DescriptorTable() {
 }
 
 // Fibonacci hashing: neighbours, the usual case, land far apart.
-std::size_t DescriptorTable::home(int fd) const noexcept {
-  return (static_cast<std::uint32_t>(fd) * 2654435769u >> 7) & mask_;
+std::size_t DescriptorTable::home(int number) const noexcept {
+  return (static_cast<std::uint32_t>(number) * 2654435769u >> 7) & mask_;
 }
 
-// Where `fd` is, or the free slot where it would be.
-std::size_t DescriptorTable::slot_of(int fd) const noexcept {
-  std::size_t i = home(fd);
-  while (slots_[i] != nullptr && slots_[i]->fd != fd) i = (i + 1) & mask_;
+// Where `number` is, or the free slot where it would be.
+std::size_t DescriptorTable::slot_of(int number) const noexcept {
+  std::size_t i = home(number);
+  while (slots_[i] != nullptr && slots_[i]->number != number) i = (i + 1) & mask_;
   return i;
 }
 
-Descriptor* DescriptorTable::find(int fd) const noexcept {
-  return slots_ == nullptr ? nullptr : slots_[slot_of(fd)];
+Descriptor* DescriptorTable::find(int number) const noexcept {
+  return slots_ == nullptr ? nullptr : slots_[slot_of(number)];
 }
 
-Descriptor* DescriptorTable::obtain(int fd) noexcept {
-  if (Descriptor* found = find(fd)) return found;
+Descriptor* DescriptorTable::obtain(int number) noexcept {
+  if (Descriptor* found = find(number)) return found;
   // At most three quarters full, so that a probe always ends.
   if ((size_ + 1) * 4 > capacity() * 3 && !grow()) return nullptr;
   Descriptor* descriptor = nullptr;
@@ -41,24 +41,27 @@ Descriptor* DescriptorTable::obtain(int fd) noexcept {
     descriptor = new (std::nothrow) Descriptor;
     if (descriptor == nullptr) return nullptr;
   }
-  descriptor->fd = fd;
-  slots_[slot_of(fd)] = descriptor;
+  descriptor->number = number;
+  descriptor->native = static_cast<std::uintptr_t>(number);
+  slots_[slot_of(number)] = descriptor;
   ++size_;
   return descriptor;
 }
 
 void DescriptorTable::erase(Descriptor& descriptor) noexcept {
-  std::size_t hole = slot_of(descriptor.fd);
+  std::size_t hole = slot_of(descriptor.number);
   // Moves up what had been pushed behind the hole, so that no probe stops at it.
   for (std::size_t i = (hole + 1) & mask_; slots_[i] != nullptr; i = (i + 1) & mask_) {
-    if (((i - home(slots_[i]->fd)) & mask_) < ((i - hole) & mask_)) continue;
+    if (((i - home(slots_[i]->number)) & mask_) < ((i - hole) & mask_)) continue;
     slots_[hole] = slots_[i];
     hole = i;
   }
   slots_[hole] = nullptr;
   --size_;
-  descriptor.fd = -1;
+  descriptor.number = -1;
   descriptor.backend_flags = 0;
+  descriptor.backend_index = 0;
+  descriptor.known = Descriptor::Known::no;
   descriptor.bad = false;
   descriptor.close = nullptr;
   WEV_ASSERT(spare_.push_back(&descriptor), "DescriptorTable: no room to recycle");
@@ -72,7 +75,7 @@ bool DescriptorTable::grow() noexcept {
   Descriptor** old = std::exchange(slots_, grown);
   mask_ = new_capacity - 1;
   for (std::size_t i = 0; i < old_capacity; ++i) {
-    if (old[i] != nullptr) slots_[slot_of(old[i]->fd)] = old[i];
+    if (old[i] != nullptr) slots_[slot_of(old[i]->number)] = old[i];
   }
   std::free(static_cast<void*>(old));
   return true;

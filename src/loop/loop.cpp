@@ -1,5 +1,7 @@
 #include "wev/loop/loop.hpp"
 
+#include <algorithm>
+
 #include "sys/thread.hpp"
 
 namespace wev {
@@ -22,11 +24,11 @@ Loop::Loop(std::unique_ptr<Backend> backend)
       looked_at_(now_) {}
 
 Loop::~Loop() {
-  WEV_ASSERT(!running_, "~Loop: it is running");
+  WEV_ASSERT(!running(), "~Loop: it is running");
   if (discarded_ > 0 && discarded_ == lent_) (void)drain();
   WEV_ASSERT(lent_ == 0 && posts_.empty(), "~Loop: completions are still lent, drain() first");
   WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
-  descriptors_.for_each([this](Descriptor& descriptor) { backend_.forget(descriptor); });
+  descriptors_.for_each([this](Descriptor& descriptor) { backend_.release(descriptor); });
   // A few instructions of another thread, so this hardly ever waits.
   while (waking_.load(std::memory_order_acquire) != 0) sys::yield();
 }
@@ -64,6 +66,7 @@ void Loop::submit(Completion& completion) {
   ++lent_;
   if (!completion.has(Completion::unreferenced)) ++active_;
   submissions_.push_back(completion);
+  if (turn_soon_ != nullptr) ask_for_turn();
 }
 
 bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callback callback) {
@@ -88,13 +91,11 @@ bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callbac
     completion.unlink();
     submissions_.push_back(completion);
   }
+  if (turn_soon_ != nullptr) ask_for_turn();
   return true;
 }
 
-Result Loop::perform(const Operation& operation) {
-  WEV_ASSERT(operation.type->perform != nullptr, "Loop::perform: the operation is the loop's own");
-  return backend_.perform(operation);
-}
+Result Loop::perform(const Operation& operation) { return backend_.perform(operation); }
 
 void Loop::unref(Completion& completion) {
   WEV_ASSERT(completion.loop_ == this && completion.state_ != Completion::State::dead,
@@ -120,7 +121,7 @@ void Loop::post(Completion& completion, void* userdata, Callback callback) {
   completion.state_ = Completion::State::adding;
   completion.set(Completion::posted);
   const Waking waking(*this);
-  if (posts_.push(completion)) backend_.wake();
+  if (posts_.push(completion)) wake();
 }
 
 void Loop::detach(Async& async) {
@@ -140,7 +141,7 @@ bool Loop::forget(int fd) {
   if (!descriptor->idle() || descriptor->undelivered > 0 || descriptor->close != nullptr) {
     return false;
   }
-  backend_.forget(*descriptor);
+  backend_.release(*descriptor);
   descriptors_.erase(*descriptor);
   return true;
 }
@@ -182,11 +183,17 @@ Async::Async(Loop& loop) noexcept : loop_(&loop) { loop.asyncs_.push_back(*this)
 // Running ----------------------------------------------------------------------
 
 std::expected<void, Error> Loop::enter() {
-  if (running_) return std::unexpected(Errc::nested_run);
-  running_ = true;
+  if (running_.exchange(true, std::memory_order_acquire)) {
+    WEV_ASSERT(runner_ == sys::this_thread(), "Loop: two threads turn it at once");
+    return std::unexpected(Errc::nested_run);
+  }
+  runner_ = sys::this_thread();
+  turn_asked_ = false;
   update_now();
   return {};
 }
+
+void Loop::leave() noexcept { running_.store(false, std::memory_order_release); }
 
 std::expected<void, Error> Loop::run(RunMode mode) {
   if (auto entered = enter(); !entered) return entered;
@@ -200,14 +207,17 @@ std::expected<void, Error> Loop::run(RunMode mode) {
     if (mode == RunMode::no_wait || (mode == RunMode::once && *called > 0)) break;
   } while (!stopped_ && (active_ > 0 || !posts_.empty()));
   stopped_ = false;
-  running_ = false;
+  leave();
   return outcome;
 }
 
 std::expected<std::size_t, Error> Loop::tick(RunMode mode) {
   if (auto entered = enter(); !entered) return std::unexpected(entered.error());
   auto called = turn(mode);
-  running_ = false;
+  if (called && arms_) {
+    if (auto armed = backend_.arm(); !armed) called = std::unexpected(armed.error());
+  }
+  leave();
   return called;
 }
 
@@ -225,8 +235,42 @@ std::expected<void, Error> Loop::drain() {
   if (outcome) backend_.quiesce();
   draining_ = false;
   stopped_ = false;
-  running_ = false;
+  leave();
   return outcome;
+}
+
+// Driven from outside ------------------------------------------------------------
+
+Instant Loop::next_deadline() const {
+  const bool ready = !submissions_.empty() || !ended_.empty() || !notified_.empty() ||
+                     !posts_.empty() || !completed_.empty();
+  if (ready) return Instant::min();
+  const Instant look_by = in_backend_ > 0 ? backend_.look_by() : never;
+  const Completion* first = timers_.first();
+  return first != nullptr ? std::min(first->deadline_, look_by) : look_by;
+}
+
+Expected<int> Loop::pollable() {
+  const auto descriptor = backend_.pollable();
+  if (!descriptor) return descriptor;
+  if (!std::exchange(arms_, true) && !running()) {
+    if (auto armed = backend_.arm(); !armed) return std::unexpected(armed.error());
+  }
+  return descriptor;
+}
+
+void Loop::set_driver(void (*turn_soon)(void* context) noexcept, void* context) noexcept {
+  WEV_ASSERT(turn_soon_ == nullptr || turn_soon == nullptr,
+             "Loop::set_driver: another one drives it already");
+  turn_soon_ = turn_soon;
+  driver_ = context;
+  turn_asked_ = false;
+}
+
+// Once between two turns.
+void Loop::ask_for_turn() noexcept {
+  if (running() || std::exchange(turn_asked_, true)) return;
+  turn_soon_(driver_);
 }
 
 // One tick: the numbered list in loop.hpp.
@@ -292,6 +336,7 @@ void Loop::collect_notified() {
     const bool canceled = completion.state_ == Completion::State::deleting;
     end(completion, canceled ? Result(std::unexpected(Errc::operation_canceled)) : Result(0));
   });
+  if (collect_completed_ != nullptr) collect_completed_(*this);
 }
 
 std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
@@ -301,13 +346,15 @@ std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
   if (!sleep) {
     // A look can cost as much as many callbacks: no_wait asked for it, a busy
     // loop takes one only so often.
-    if (in_backend_ == 0) return {};
+    if (in_backend_ == 0 && !arms_) return {};
     if (mode != RunMode::no_wait && now_ - looked_at_ < look_interval) return {};
   }
   const Completion* first = timers_.first();
-  const Instant until = !sleep ? now_ : first != nullptr ? first->deadline_ : never;
+  const Instant until = first != nullptr ? first->deadline_ : never;
   CompletionQueue done;
-  auto waited = backend_.wait(until, done);
+  std::expected<void, Error> waited;
+  if (sleep) waited = backend_.sleep(until);
+  if (waited) waited = backend_.collect(done);
   update_now();
   looked_at_ = now_;
   while (!done.list_.empty()) {
@@ -339,6 +386,7 @@ void Loop::start(Completion& completion) {
     case OperationKind::timer: return;
     case OperationKind::noop: return end(completion, 0);
     case OperationKind::async_wait: return start_async_wait(completion);
+    case OperationKind::foreign: return completion.operation_.type->begin(*this, completion);
     default: break;
   }
   if (completion.operation_.on_descriptor()) return start_on_descriptor(completion);
@@ -402,9 +450,9 @@ void Loop::start_next(Descriptor& descriptor, Direction direction) {
 
 void Loop::start_in_backend(Completion& completion) {
   do {
-    completion.backend_slot = 0;
+    completion.note = 0;
     completion.set(Completion::in_backend);
-    const auto result = backend_.start(completion);
+    const auto result = begin_in_backend(completion);
     if (!result) {
       ++in_backend_;
       return;
@@ -412,6 +460,23 @@ void Loop::start_in_backend(Completion& completion) {
     completion.clear(Completion::in_backend);
     if (!goes_on(completion, *result)) return settle(completion, *result);
   } while (true);
+}
+
+// The backend gets to know the descriptor first.
+std::optional<Result> Loop::begin_in_backend(Completion& completion) {
+  if (Descriptor* descriptor = completion.descriptor_; descriptor != nullptr) {
+    using enum Descriptor::Known;
+    const auto needed = completion.operation_.kind() == OperationKind::poll    ? for_polls
+                        : completion.operation_.kind() == OperationKind::close ? no
+                                                                               : for_all;
+    if (descriptor->known < needed) {
+      if (const auto known = backend_.know(*descriptor, completion.operation_); !known) {
+        return std::unexpected(known.error());
+      }
+      descriptor->known = needed;
+    }
+  }
+  return backend_.start(completion);
 }
 
 // Of an operation that wants all of its buffer moved: whether something is left to
@@ -485,6 +550,7 @@ void Loop::settle(Completion& completion, Result result) {
   completion.set_result(result);
   completion.set(Completion::ended);
   ended_.push_back(completion);
+  if (turn_soon_ != nullptr) ask_for_turn();
 }
 
 void Loop::cancel(Completion& target) {
@@ -523,15 +589,19 @@ void Loop::withdraw(Completion& completion, Errc reason) {
   if (completion.has(Completion::posted)) return;  // collect_notified() sees the state
   if (kind == OperationKind::close && completion.descriptor_ != nullptr) return;
   if (kind == OperationKind::cancel) leave_target(completion);
+  // Until it has come back.
+  if (reason == Errc::timed_out) completion.set(Completion::expired);
+  Result result = std::unexpected(Errc::operation_canceled);
   if (completion.has(Completion::in_backend)) {
-    if (!backend_.cancel(completion)) {
-      if (reason == Errc::timed_out) completion.set(Completion::expired);
-      return;
-    }
+    const auto left = backend_.cancel(completion);
+    if (!left) return;
+    result = *left;
     completion.clear(Completion::in_backend);
     --in_backend_;
+  } else if (kind == OperationKind::foreign && !completion.operation_.type->leave(completion)) {
+    return;
   }
-  end(completion, std::unexpected(reason));
+  end(completion, result);
 }
 
 void Loop::leave_target(Completion& cancel) {
@@ -580,7 +650,7 @@ void Loop::deliver(Completion& completion) noexcept {
     // Nothing lasting is kept of a descriptor that proved to be none.
     if (descriptor->bad && descriptor->idle() && descriptor->undelivered == 0 &&
         descriptor->close == nullptr) {
-      backend_.forget(*descriptor);
+      backend_.release(*descriptor);
       descriptors_.erase(*descriptor);
     }
   }

@@ -1,31 +1,20 @@
-// The static descriptions of all operations. Each is an object of its own to
-// the linker, so a program holds only those it makes, and of the system calls
-// only those it can come to.
+// What each kind of operation is, and how it is carried out: once over the functions of the
+// real system and over a System. Each is an object of its own to the linker, so a program
+// holds only those it makes, and of the system calls only those it can come to.
 #include "wev/loop/operation.hpp"
 
+#include <algorithm>
+
 #include "sys/system.hpp"
+#include "wev/base/address.hpp"
+#include "wev/loop/foreign.hpp"
 
 namespace wev::op {
 namespace {
 
 using Kind = OperationKind;
+using Io = Operation::Io;
 using enum Direction;
-
-Result run_blocking_function(const Operation& operation) noexcept {
-  return operation.blocking.function(operation.blocking.argument);
-}
-
-Result accept_each(const Operation& operation) noexcept {
-  auto* connections = reinterpret_cast<int*>(operation.io.data);
-  std::size_t count = 0;
-  for (; count < operation.io.size; ++count) {
-    const Result result = sys::accept(operation);
-    if (!result && count == 0) return result;
-    if (!result) break;  // the next accept tells, if it lasts
-    connections[count] = static_cast<int>(*result);
-  }
-  return count;
-}
 
 constexpr OperationType in_loop(Kind kind) noexcept {
   return {kind, unordered, at_once, nullptr, nullptr};
@@ -33,52 +22,120 @@ constexpr OperationType in_loop(Kind kind) noexcept {
 
 constexpr std::uint8_t transfers = waits | moves_bytes;
 
+Expected<DescriptorTraits> examine(int fd, bool set_nonblocking, System* system) noexcept {
+  return system != nullptr ? system->examine(fd, set_nonblocking)
+                           : sys::examine(fd, set_nonblocking);
+}
+
+// What stands in an operation's arguments.
+std::span<std::byte> buffer(const Io& io) noexcept { return {io.data, io.size}; }
+std::span<const IoVec> vectors(const Io& io) noexcept {
+  return {reinterpret_cast<const IoVec*>(io.data), std::min(io.size, most_buffers)};
+}
+const char* path(const Io& io) noexcept { return reinterpret_cast<const char*>(io.data); }
+std::span<int, 2> ends(const Io& io) noexcept {
+  return std::span<int, 2>(reinterpret_cast<int*>(io.data), 2);
+}
+SocketFamily family(const Io& io) noexcept { return static_cast<SocketFamily>(io.flags & 0xff); }
+SocketType type(const Io& io) noexcept { return static_cast<SocketType>(io.flags >> 8); }
+int number(const Io& io) noexcept { return static_cast<int>(io.flags); }
+int value(const Io& io) noexcept { return static_cast<int>(io.offset); }
+
 }  // namespace
 
 const OperationType noop_type = in_loop(Kind::noop);
 const OperationType cancel_type = in_loop(Kind::cancel);
 const OperationType timer_type = in_loop(Kind::timer);
 const OperationType async_wait_type = in_loop(Kind::async_wait);
+const OperationType foreign_type{Kind::foreign, unordered,      at_once,       nullptr,
+                                 nullptr,       Foreign::begin, Foreign::leave};
 
-#define WEV_OPERATION(name, kind, direction, traits, perform) \
-  const OperationType name { Kind::kind, direction, traits, perform, sys::examine }
+// `call` is a function of both, with arguments made from `io`.
+#define WEV_OPERATION(kind, type, direction, traits, call)                  \
+  static Result perform_##type([[maybe_unused]] const Operation& operation, \
+                               System* system) noexcept {                   \
+    [[maybe_unused]] const Io& io = operation.io;                           \
+    return system != nullptr ? system->call : sys::call;                    \
+  }                                                                         \
+  const OperationType type##_type { Kind::kind, direction, traits, perform_##type, examine }
+#define WEV_IN(kind, traits, call) WEV_OPERATION(kind, kind, in, traits, call)
+#define WEV_OUT(kind, traits, call) WEV_OPERATION(kind, kind, out, traits, call)
+#define WEV_UNORDERED(kind, traits, call) WEV_OPERATION(kind, kind, unordered, traits, call)
 
-WEV_OPERATION(run_blocking_type, run_blocking, unordered, blocks, run_blocking_function);
-WEV_OPERATION(open_type, open, unordered, blocks, sys::open);
-WEV_OPERATION(socket_type, socket, unordered, at_once, sys::socket);
-WEV_OPERATION(pipe_type, pipe, unordered, at_once, sys::pipe);
-WEV_OPERATION(poll_in_type, poll, in, waits, sys::poll);
-WEV_OPERATION(poll_out_type, poll, out, waits, sys::poll);
-WEV_OPERATION(read_type, read, in, transfers, sys::read);
-WEV_OPERATION(readv_type, readv, in, transfers | vectored, sys::readv);
-WEV_OPERATION(pread_type, pread, unordered, blocks, sys::pread);
-WEV_OPERATION(write_type, write, out, transfers, sys::write);
-WEV_OPERATION(writev_type, writev, out, transfers | vectored, sys::writev);
-WEV_OPERATION(pwrite_type, pwrite, unordered, blocks, sys::pwrite);
-WEV_OPERATION(recv_type, recv, in, transfers | on_socket, sys::recv);
-WEV_OPERATION(recv_from_type, recv_from, in, waits | on_socket, sys::recv_from);
-WEV_OPERATION(send_type, send, out, transfers | on_socket, sys::send);
-WEV_OPERATION(send_to_type, send_to, out, waits | on_socket, sys::send_to);
-WEV_OPERATION(accept_type, accept, in, waits | on_socket, sys::accept);
-WEV_OPERATION(accept_many_type, accept_many, in, waits | on_socket, accept_each);
-WEV_OPERATION(connect_type, connect, out, waits | on_socket, sys::connect);
-WEV_OPERATION(shutdown_type, shutdown, out, on_socket, sys::shutdown);
-WEV_OPERATION(bind_type, bind, unordered, on_socket, sys::bind);
-WEV_OPERATION(listen_type, listen, unordered, on_socket, sys::listen);
-WEV_OPERATION(local_address_type, local_address, unordered, on_socket, sys::local_address);
-WEV_OPERATION(remote_address_type, remote_address, unordered, on_socket, sys::remote_address);
-WEV_OPERATION(set_option_type, set_option, unordered, on_socket, sys::set_option);
-WEV_OPERATION(size_type, size, unordered, blocks, sys::size);
-WEV_OPERATION(fsync_type, fsync, out, blocks, sys::fsync);
-WEV_OPERATION(spawn_type, spawn, unordered, at_once, sys::spawn);
-WEV_OPERATION(wait_process_type, wait_process, in, waits, sys::wait_process);
-WEV_OPERATION(kill_process_type, kill_process, unordered, at_once, sys::kill_process);
-WEV_OPERATION(release_process_type, release_process, unordered, at_once, sys::release_process);
-WEV_OPERATION(watch_signal_type, watch_signal, unordered, at_once, sys::watch_signal);
-WEV_OPERATION(wait_signal_type, wait_signal, in, waits, sys::wait_signal);
-WEV_OPERATION(unwatch_signal_type, unwatch_signal, unordered, at_once, sys::unwatch_signal);
-const OperationType close_type{Kind::close, unordered, at_once, sys::close, nullptr};
+WEV_OPERATION(poll, poll_in, in, waits, poll(io.fd, in));
+WEV_OPERATION(poll, poll_out, out, waits, poll(io.fd, out));
 
+WEV_IN(read, transfers, read(io.fd, buffer(io)));
+WEV_IN(readv, transfers | vectored, readv(io.fd, vectors(io)));
+WEV_UNORDERED(pread, blocks, pread(io.fd, buffer(io), io.offset));
+WEV_OUT(write, transfers, write(io.fd, buffer(io)));
+WEV_OUT(writev, transfers | vectored, writev(io.fd, vectors(io)));
+WEV_UNORDERED(pwrite, blocks, pwrite(io.fd, buffer(io), io.offset));
+
+WEV_UNORDERED(open, blocks, open(io.fd, path(io), io.flags, static_cast<std::uint32_t>(io.offset)));
+WEV_UNORDERED(pipe, at_once, pipe(ends(io)));
+WEV_UNORDERED(duplicate, at_once, duplicate(io.fd));
+WEV_UNORDERED(size, blocks, size(io.fd));
+WEV_OUT(fsync, blocks, fsync(io.fd));
+
+WEV_UNORDERED(socket, at_once, socket(family(io), type(io)));
+WEV_UNORDERED(bind, on_socket, bind(io.fd, *io.address));
+WEV_UNORDERED(listen, on_socket, listen(io.fd, io.flags));
+WEV_UNORDERED(local_address, on_socket, local_address(io.fd, *io.address));
+WEV_UNORDERED(remote_address, on_socket, remote_address(io.fd, *io.address));
+WEV_UNORDERED(set_option, on_socket,
+              set_option(io.fd, static_cast<SocketOption>(io.flags), value(io)));
+WEV_OUT(connect, waits | on_socket, connect(io.fd, *io.address));
+WEV_IN(accept, waits | on_socket, accept(io.fd));
+WEV_IN(recv, transfers | on_socket, recv(io.fd, buffer(io), io.flags));
+WEV_IN(recv_from, waits | on_socket, recv_from(io.fd, buffer(io), io.message->address));
+WEV_OUT(send, transfers | on_socket, send(io.fd, buffer(io)));
+WEV_OUT(send_to, waits | on_socket, send_to(io.fd, buffer(io), io.message->address));
+WEV_OUT(shutdown, on_socket, shutdown(io.fd, static_cast<Shutdown>(io.flags)));
+
+WEV_UNORDERED(spawn, at_once, spawn(*io.spawn));
+WEV_IN(wait_process, waits, wait_process(io.fd, number(io)));
+WEV_UNORDERED(kill_process, at_once, kill_process(io.fd, number(io), value(io)));
+WEV_UNORDERED(release_process, at_once, release_process(io.fd, number(io)));
+WEV_UNORDERED(watch_signal, at_once, watch_signal(number(io)));
+WEV_IN(wait_signal, waits, wait_signal(io.fd));
+WEV_UNORDERED(unwatch_signal, at_once, unwatch_signal(io.fd));
+
+#undef WEV_UNORDERED
+#undef WEV_OUT
+#undef WEV_IN
 #undef WEV_OPERATION
+
+namespace {
+
+Result close_descriptor(const Operation& operation, System* system) noexcept {
+  const int fd = operation.io.fd;
+  return system != nullptr ? system->close(fd) : sys::close(fd);
+}
+
+Result run_blocking_function(const Operation& operation, System*) noexcept {
+  return operation.blocking.function(operation.blocking.argument);
+}
+
+Result accept_each(const Operation& operation, System* system) noexcept {
+  auto* connections = reinterpret_cast<int*>(operation.io.data);
+  std::size_t count = 0;
+  for (; count < operation.io.size; ++count) {
+    const Result result = perform_accept(operation, system);
+    if (!result && count == 0) return result;
+    if (!result) break;  // the next accept tells, if it lasts
+    connections[count] = static_cast<int>(*result);
+  }
+  return count;
+}
+
+}  // namespace
+
+// Nothing is asked about what is to be closed.
+const OperationType close_type{Kind::close, unordered, at_once, close_descriptor, nullptr};
+const OperationType run_blocking_type{Kind::run_blocking, unordered, blocks, run_blocking_function,
+                                      nullptr};
+const OperationType accept_many_type{Kind::accept_many, in, waits | on_socket, accept_each,
+                                     examine};
 
 }  // namespace wev::op

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "backend/readiness.hpp"
+#include "backend/attempt.hpp"
 #include "sim/random.hpp"
 #include "sim/world.hpp"
 #include "sys/thread.hpp"
@@ -12,6 +12,9 @@ namespace wev {
 using namespace std::chrono_literals;
 
 namespace {
+
+// Of an operation that could end at once.
+constexpr Duration longest_latency = 200us;
 
 // Systems do not interrupt the others once they have begun.
 bool interruptible(const Operation& operation) { return operation.has(waits); }
@@ -34,7 +37,6 @@ int Sim::file(std::string_view contents) { return world_->file(contents); }
 int Sim::listen() { return world_->listen(); }
 int Sim::connect(int listener) { return world_->connect(listener, options_.capacity); }
 
-Result Sim::perform(const Operation& operation) { return world_->perform(operation); }
 std::string Sim::contents(int fd) const { return world_->contents(fd); }
 std::size_t Sim::open_descriptors() const { return world_->open_descriptors(); }
 void Sim::fail_next(int fd, Error error) { world_->fail_next(fd, error); }
@@ -45,6 +47,13 @@ void Sim::advance(Duration duration) { now_ = after(now_, duration); }
 Instant Sim::now() const {
   now_ = after(now_, stalls_->stall(options_.longest_stall));
   return now_;
+}
+
+System* Sim::system() noexcept { return world_.get(); }
+
+Expected<void> Sim::know(Descriptor& descriptor, const Operation&) {
+  if (world_->is_open(descriptor.fd())) return {};
+  return std::unexpected(std::errc::bad_file_descriptor);
 }
 
 std::optional<Result> Sim::start(Completion& completion) {
@@ -58,36 +67,36 @@ std::optional<Result> Sim::start(Completion& completion) {
   }
   Duration latency = 0ns;
   if (options_.moody && random_->one_in(2)) {
-    latency = std::chrono::microseconds(random_->below(200));
+    latency = Duration(random_->below(static_cast<std::size_t>(longest_latency.count())));
   }
   if (!ending_.reserve(flights_.size() + 1) ||
       !flights_.push_back({&completion, now_ + latency, false})) {
     return std::unexpected(std::errc::not_enough_memory);
   }
-  completion.backend_slot = static_cast<std::uint32_t>(flights_.size());
+  completion.note = static_cast<std::uint32_t>(flights_.size());
   return std::nullopt;
 }
 
-bool Sim::cancel(Completion& completion) {
-  const std::size_t i = completion.backend_slot - 1;
+std::optional<Result> Sim::cancel(Completion& completion) {
+  const std::size_t i = completion.note - 1;
   const Operation& operation = completion.operation();
   const bool possible =
       interruptible(operation) &&
       (!world_->is_open(operation.io.fd) || world_->kind(operation.io.fd) != World::Kind::file);
   if (possible && (!options_.moody || random_->one_in(2))) {
     remove(i);
-    return true;
+    return std::unexpected(Errc::operation_canceled);
   }
   flights_[i].cancel_asked = possible;
-  return false;
+  return std::nullopt;
 }
 
 void Sim::remove(std::size_t i) {
-  flights_[i].completion->backend_slot = 0;
+  flights_[i].completion->note = 0;
   flights_[i] = flights_.back();
   flights_.pop_back();
   if (i < flights_.size()) {
-    flights_[i].completion->backend_slot = static_cast<std::uint32_t>(i + 1);
+    flights_[i].completion->note = static_cast<std::uint32_t>(i + 1);
   }
 }
 
@@ -106,7 +115,7 @@ Result Sim::outcome(const Flight& flight) {
 }
 
 // Ends what can end by now, in any order; not all of it, in some moods.
-bool Sim::end_some(CompletionQueue& done) {
+void Sim::end_some(CompletionQueue& done) {
   ending_.clear();
   for (std::size_t i = 0; i < flights_.size(); ++i) {
     const Flight& flight = flights_[i];
@@ -120,37 +129,41 @@ bool Sim::end_some(CompletionQueue& done) {
     }
     count = 1 + random_->below(count);
   }
-  bool ended = false;
   for (std::size_t i = 0; i < count; ++i) {
     Completion* completion = ending_[i];
-    const Flight flight = flights_[completion->backend_slot - 1];
+    const Flight flight = flights_[completion->note - 1];
     // One of the others may have taken what this one was ready for.
     const Result result = outcome(flight);
     if (would_block(completion->operation(), result)) continue;
-    remove(completion->backend_slot - 1);
+    remove(completion->note - 1);
     done.push(*completion, result);
-    ended = true;
   }
-  return ended;
 }
 
-std::expected<void, Error> Sim::wait(Instant deadline, CompletionQueue& done) {
-  for (;;) {
-    if (woken_.exchange(false, std::memory_order_acq_rel)) return {};
-    if (end_some(done) || deadline <= now_) return {};
-    if (options_.moody && random_->one_in(8)) return {};
-    Instant next = deadline;
-    for (std::size_t i = 0; i < flights_.size(); ++i) {
-      const Flight& flight = flights_[i];
-      if (can_end(flight)) next = std::min(next, std::max(flight.earliest, now_));
-    }
-    if (next != never) {
-      now_ = next;
-    } else if (!options_.threads || !sys::park(woken_)) {
-      return std::unexpected(Errc::deadlock);
-    }
-  }
+Expected<void> Sim::collect(CompletionQueue& done) {
+  woken_.store(false, std::memory_order_relaxed);
+  end_some(done);
+  return {};
 }
+
+// Time goes on to when something can end.
+Expected<void> Sim::sleep(Instant until) {
+  if (woken_.exchange(false, std::memory_order_acq_rel)) return {};
+  if (until <= now_ || (options_.moody && random_->one_in(8))) return {};
+  Instant next = until;
+  for (std::size_t i = 0; i < flights_.size(); ++i) {
+    const Flight& flight = flights_[i];
+    if (can_end(flight)) next = std::min(next, std::max(flight.earliest, now_));
+  }
+  if (next != never) {
+    now_ = next;
+    return {};
+  }
+  if (!options_.threads || !sys::park(woken_)) return std::unexpected(Errc::deadlock);
+  return {};
+}
+
+Instant Sim::look_by() const { return after(now_, longest_latency); }
 
 void Sim::wake() noexcept { sys::unpark(woken_); }
 

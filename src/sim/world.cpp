@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "backend/readiness.hpp"
+#include "backend/attempt.hpp"
 #include "wev/base/assert.hpp"
 
 namespace wev {
@@ -13,7 +13,7 @@ World::World(Random& random, bool short_transfers, int first_fd)
 
 // Making ------------------------------------------------------------------------
 
-int World::install(std::unique_ptr<Open> open) {
+int World::install(Opened open) {
   auto place = std::ranges::find_if(table_, [](const auto& taken) { return taken == nullptr; });
   if (place == table_.end()) place = table_.insert(table_.end(), nullptr);
   *place = std::move(open);
@@ -23,27 +23,26 @@ int World::install(std::unique_ptr<Open> open) {
 std::pair<int, int> World::pipe(std::size_t capacity) {
   auto stream = std::make_shared<Stream>();
   stream->ring.resize(capacity);
-  auto read_end = std::make_unique<Open>();
+  auto read_end = std::make_shared<Open>();
   read_end->kind = Kind::pipe;
   read_end->in = stream;
-  auto write_end = std::make_unique<Open>();
+  auto write_end = std::make_shared<Open>();
   write_end->kind = Kind::pipe;
   write_end->out = stream;
   const int first = install(std::move(read_end));
   return {first, install(std::move(write_end))};
 }
 
-std::pair<std::unique_ptr<World::Open>, std::unique_ptr<World::Open>> World::connected(
-    std::size_t capacity) {
+std::pair<World::Opened, World::Opened> World::connected(std::size_t capacity) {
   auto there = std::make_shared<Stream>();
   auto back = std::make_shared<Stream>();
   there->ring.resize(capacity);
   back->ring.resize(capacity);
-  auto first = std::make_unique<Open>();
+  auto first = std::make_shared<Open>();
   first->kind = Kind::socket;
   first->in = back;
   first->out = there;
-  auto second = std::make_unique<Open>();
+  auto second = std::make_shared<Open>();
   second->kind = Kind::socket;
   second->in = there;
   second->out = back;
@@ -57,7 +56,7 @@ std::pair<int, int> World::socket_pair(std::size_t capacity) {
 }
 
 int World::file(std::string_view contents) {
-  auto open = std::make_unique<Open>();
+  auto open = std::make_shared<Open>();
   open->kind = Kind::file;
   open->inode = std::make_shared<Inode>();
   const auto bytes = std::as_bytes(std::span(contents));
@@ -66,7 +65,7 @@ int World::file(std::string_view contents) {
 }
 
 int World::listen() {
-  auto open = std::make_unique<Open>();
+  auto open = std::make_shared<Open>();
   open->kind = Kind::listener;
   open->local = free_address(open->family);
   open->backlog_limit = SIZE_MAX;
@@ -127,31 +126,13 @@ bool World::ready(int fd, Direction direction) const noexcept {
   return room(fd) > 0;
 }
 
-bool World::ready(const Operation& operation) const noexcept {
+// Asks by doing, without effect.
+bool World::ready(const Operation& operation) {
   if (!operation.on_descriptor() || !operation.has(waits)) return true;
-  const Open* open = find(operation.io.fd);
-  if (open == nullptr || is_refused(*open, operation) || transfers_nothing(operation)) return true;
-  switch (operation.kind()) {
-    case OperationKind::connect: {
-      const Open* listener = bound_to(*operation.io.address, Kind::listener);
-      return listener == nullptr || listener->backlog.size() < listener->backlog_limit;
-    }
-    case OperationKind::accept:
-    case OperationKind::accept_many:
-      if (open->kind != Kind::listener) return true;
-      break;
-    case OperationKind::poll: break;
-    case OperationKind::wait_process:
-    case OperationKind::wait_signal: return true;  // the world has none
-    default:
-      if (open->kind == Kind::listener) return true;
-  }
-  return ready(operation.io.fd, operation.type->direction);
-}
-
-// Socket operations on what is none.
-bool World::is_refused(const Open& open, const Operation& operation) noexcept {
-  return operation.has(on_socket) && (open.kind == Kind::pipe || open.kind == Kind::file);
+  only_asking_ = true;
+  const Result result = perform(operation);
+  only_asking_ = false;
+  return !would_block(operation, result);
 }
 
 std::size_t World::room(int fd) const noexcept {
@@ -164,76 +145,29 @@ std::size_t World::room(int fd) const noexcept {
 
 void World::fail_next(int fd, Error error) { find(fd)->faults.push_back(error); }
 
-Result World::perform(const Operation& operation) {
-  switch (operation.kind()) {
-    case OperationKind::run_blocking: return operation.type->perform(operation);
-    case OperationKind::open: return open_file(operation);
-    case OperationKind::socket: return socket(operation.io.flags);
-    case OperationKind::pipe: {
-      const auto [reader, writer] = pipe(socket_capacity);
-      auto* ends = reinterpret_cast<int*>(operation.io.data);
-      ends[0] = reader;
-      ends[1] = writer;
-      return 0;
-    }
-    case OperationKind::spawn:
-    case OperationKind::watch_signal: return std::unexpected(std::errc::operation_not_supported);
-    default: break;
-  }
-  const auto& io = operation.io;
-  Open* open = find(io.fd);
+Expected<World::Open*> World::use(int fd) {
+  Open* open = find(fd);
   if (open == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
-  if (!open->faults.empty() && operation.kind() != OperationKind::close) {
-    const Error fault = open->faults.front();
-    open->faults.pop_front();
-    return std::unexpected(fault);
+  if (open->faults.empty()) return open;
+  const Error fault = open->faults.front();
+  if (!only_asking_) open->faults.pop_front();
+  return std::unexpected(fault);
+}
+
+Expected<World::Open*> World::use_socket(int fd) {
+  auto open = use(fd);
+  if (open && ((*open)->kind == Kind::pipe || (*open)->kind == Kind::file)) {
+    return std::unexpected(std::errc::not_a_socket);
   }
-  if (is_refused(*open, operation)) return std::unexpected(std::errc::not_a_socket);
-  const std::span<std::byte> buffer(io.data, io.size);
-  switch (operation.kind()) {
-    case OperationKind::poll:
-      if (!ready(io.fd, operation.type->direction)) break;
-      return operation.type->direction == Direction::in ? readable : writable;
-    case OperationKind::read:
-    case OperationKind::readv:
-    case OperationKind::write:
-    case OperationKind::writev: return transfer(*open, operation);
-    case OperationKind::pread: return read_at(*open, buffer, static_cast<std::size_t>(io.offset));
-    case OperationKind::pwrite: return write_at(*open, buffer, static_cast<std::size_t>(io.offset));
-    case OperationKind::recv: return read(*open, buffer, (io.flags & recv_peek) != 0);
-    case OperationKind::send: return write(*open, buffer);
-    case OperationKind::accept: return accept(*open);
-    case OperationKind::accept_many:
-      return accept_many(*open, {reinterpret_cast<int*>(io.data), io.size});
-    case OperationKind::bind: return bind(*open, *io.address);
-    case OperationKind::listen: return listen(*open, io.flags);
-    case OperationKind::connect: return connect(*open, *io.address);
-    case OperationKind::local_address: *io.address = open->local; return 0;
-    case OperationKind::remote_address:
-      if (open->remote.size() == 0) return std::unexpected(std::errc::not_connected);
-      *io.address = open->remote;
-      return 0;
-    case OperationKind::set_option:
-      if (static_cast<SocketOption>(io.flags) == SocketOption::linger) {
-        open->resets = static_cast<int>(io.offset) == 0;
-      }
-      return 0;
-    case OperationKind::recv_from: return receive_from(*open, buffer, io.message->address);
-    case OperationKind::send_to: return send_to(*open, buffer, io.message->address);
-    case OperationKind::size:
-      if (open->kind != Kind::file) return 0;
-      return open->inode->bytes.size();
-    case OperationKind::shutdown: return shutdown(*open, static_cast<Shutdown>(io.flags));
-    case OperationKind::fsync:
-      if (open->kind != Kind::file) return std::unexpected(std::errc::invalid_argument);
-      return 0;
-    case OperationKind::close:
-      hang_up(*open);
-      table_[static_cast<std::size_t>(io.fd - first_fd_)].reset();
-      return 0;
-    default: return std::unexpected(std::errc::operation_not_supported);
-  }
-  return std::unexpected(std::errc::resource_unavailable_try_again);
+  return open;
+}
+
+Expected<DescriptorTraits> World::examine(int fd, bool) {
+  const Open* open = find(fd);
+  if (open == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
+  const bool socket = open->kind != Kind::pipe && open->kind != Kind::file;
+  return DescriptorTraits{
+      .nonblocking = true, .always_ready = open->kind == Kind::file, .may_be_socket = socket};
 }
 
 void World::hang_up(Open& open) noexcept {
@@ -249,16 +183,36 @@ std::size_t World::some_of(std::size_t size) {
   return 1 + random_.below(size);
 }
 
-Result World::read(Open& open, std::span<std::byte> buffer, bool peek) {
+namespace {
+
+Result read_at(std::span<const std::byte> bytes, std::span<std::byte> buffer, std::size_t offset) {
+  if (offset >= bytes.size() || buffer.empty()) return 0;
+  const std::size_t count = std::min(buffer.size(), bytes.size() - offset);
+  std::memcpy(buffer.data(), bytes.data() + offset, count);
+  return count;
+}
+
+Result write_at(std::vector<std::byte>& bytes, std::span<const std::byte> buffer,
+                std::size_t offset) {
+  if (buffer.empty()) return 0;
+  if (bytes.size() < offset + buffer.size()) bytes.resize(offset + buffer.size());
+  std::memcpy(bytes.data() + offset, buffer.data(), buffer.size());
+  return buffer.size();
+}
+
+}  // namespace
+
+Result World::take(Open& open, std::span<std::byte> buffer, bool peek) {
   if (open.kind == Kind::file) {
+    if (only_asking_) return 0;
     buffer = buffer.first(some_of(buffer.size()));
-    const Result result = read_at(open, buffer, open.position);
+    const Result result = read_at(open.inode->bytes, buffer, open.position);
     open.position += result.value_or(0);
     return result;
   }
   if (open.kind == Kind::datagram) {
     Address from;
-    return receive_from(open, buffer, from);
+    return receive_datagram(open, buffer, from);
   }
   if (open.kind == Kind::listener || (open.kind == Kind::socket && open.in == nullptr)) {
     return std::unexpected(std::errc::not_connected);
@@ -266,6 +220,7 @@ Result World::read(Open& open, std::span<std::byte> buffer, bool peek) {
   if (open.in == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
   Stream& stream = *open.in;
   if (buffer.empty()) return 0;
+  if (only_asking_ && (stream.reset || stream.size > 0)) return 0;
   if (stream.reset) {  // told once, and what was on its way is lost
     stream.reset = false;
     stream.size = 0;
@@ -286,14 +241,15 @@ Result World::read(Open& open, std::span<std::byte> buffer, bool peek) {
   return count;
 }
 
-Result World::write(Open& open, std::span<const std::byte> buffer) {
+Result World::put(Open& open, std::span<const std::byte> buffer) {
   if (open.kind == Kind::file) {
+    if (only_asking_) return 0;
     buffer = buffer.first(some_of(buffer.size()));
-    const Result result = write_at(open, buffer, open.position);
+    const Result result = write_at(open.inode->bytes, buffer, open.position);
     open.position += result.value_or(0);
     return result;
   }
-  if (open.kind == Kind::datagram) return send_to(open, buffer, open.remote);
+  if (open.kind == Kind::datagram) return send_datagram(open, buffer, open.remote);
   if (open.kind == Kind::listener || (open.kind == Kind::socket && open.out == nullptr)) {
     return std::unexpected(std::errc::not_connected);
   }
@@ -305,6 +261,7 @@ Result World::write(Open& open, std::span<const std::byte> buffer) {
   if (buffer.empty()) return 0;
   const std::size_t room = stream.ring.size() - stream.size;
   if (room == 0) return std::unexpected(std::errc::resource_unavailable_try_again);
+  if (only_asking_) return 0;
   const std::size_t count = some_of(std::min(buffer.size(), room));
   for (std::size_t i = 0; i < count; ++i) {
     stream.ring[(stream.first + stream.size + i) % stream.ring.size()] = buffer[i];
@@ -313,20 +270,25 @@ Result World::write(Open& open, std::span<const std::byte> buffer) {
   return count;
 }
 
+Result World::read(int fd, std::span<std::byte> buffer) {
+  const auto open = use(fd);
+  return open ? take(**open, buffer, false) : std::unexpected(open.error());
+}
+
+Result World::write(int fd, std::span<const std::byte> buffer) {
+  const auto open = use(fd);
+  return open ? put(**open, buffer) : std::unexpected(open.error());
+}
+
+namespace {
+
 // The bytes of one buffer after the other, as long as each is moved whole.
-Result World::transfer(Open& open, const Operation& operation) {
-  const bool in = operation.type->direction == Direction::in;
-  const auto move = [&](const IoVec& vector) {
-    return in ? read(open, {vector.data, vector.size}, false)
-              : write(open, {vector.data, vector.size});
-  };
-  if (!operation.has(vectored)) {
-    return move(std::span(operation.io.data, operation.io.size));
-  }
+template <class Move>
+Result move_each(std::span<const IoVec> buffers, Move move) {
   std::size_t total = 0;
-  for (const IoVec& vector : vectors_of(operation)) {
+  for (const IoVec& vector : buffers) {
     if (vector.size == 0) continue;
-    const Result moved = move(vector);
+    const Result moved = move(std::span(vector.data, vector.size));
     if (!moved && total == 0) return moved;
     total += moved.value_or(0);
     if (!moved || *moved < vector.size) break;
@@ -334,10 +296,30 @@ Result World::transfer(Open& open, const Operation& operation) {
   return total;
 }
 
-Result World::open_file(const Operation& operation) {
-  const std::uint32_t flags = operation.io.flags;
-  const std::string_view path = reinterpret_cast<const char*>(operation.io.data);
-  auto found = files_.find(path);
+}  // namespace
+
+Result World::readv(int fd, std::span<const IoVec> buffers) {
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  return move_each(buffers,
+                   [&](std::span<std::byte> buffer) { return take(**open, buffer, false); });
+}
+
+Result World::writev(int fd, std::span<const IoVec> buffers) {
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  return move_each(buffers, [&](std::span<std::byte> buffer) { return put(**open, buffer); });
+}
+
+Result World::poll(int fd, Direction direction) {
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  if (!ready(fd, direction)) return std::unexpected(std::errc::resource_unavailable_try_again);
+  return direction == Direction::in ? readable : writable;
+}
+
+Result World::open(int, const char* path, std::uint32_t flags, std::uint32_t) {
+  auto found = files_.find(std::string_view(path));
   if (found == files_.end()) {
     if ((flags & open_create) == 0) return std::unexpected(std::errc::no_such_file_or_directory);
     found = files_.emplace(path, std::make_shared<Inode>()).first;
@@ -346,38 +328,67 @@ Result World::open_file(const Operation& operation) {
   }
   if ((flags & open_directory) != 0) return std::unexpected(std::errc::not_a_directory);
   if ((flags & open_truncate) != 0) found->second->bytes.clear();
-  auto open = std::make_unique<Open>();
+  auto open = std::make_shared<Open>();
   open->kind = Kind::file;
   open->inode = found->second;
   if ((flags & open_append) != 0) open->position = open->inode->bytes.size();
   return static_cast<std::size_t>(install(std::move(open)));
 }
 
-Result World::read_at(Open& open, std::span<std::byte> buffer, std::size_t offset) {
-  if (open.kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
-  const auto& bytes = open.inode->bytes;
-  if (offset >= bytes.size() || buffer.empty()) return 0;
-  const std::size_t count = std::min(buffer.size(), bytes.size() - offset);
-  std::memcpy(buffer.data(), bytes.data() + offset, count);
-  return count;
+Result World::pipe(std::span<int, 2> ends) {
+  const auto [reader, writer] = pipe(socket_capacity);
+  ends[0] = reader;
+  ends[1] = writer;
+  return 0;
 }
 
-Result World::write_at(Open& open, std::span<const std::byte> buffer, std::size_t offset) {
-  if (open.kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
-  if (buffer.empty()) return 0;
-  auto& bytes = open.inode->bytes;
-  if (bytes.size() < offset + buffer.size()) bytes.resize(offset + buffer.size());
-  std::memcpy(bytes.data() + offset, buffer.data(), buffer.size());
-  return buffer.size();
+Result World::duplicate(int fd) {
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  return static_cast<std::size_t>(install(table_[static_cast<std::size_t>(fd - first_fd_)]));
+}
+
+// The last descriptor of what is open ends it.
+Result World::close(int fd) {
+  if (find(fd) == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
+  const Opened open = std::move(table_[static_cast<std::size_t>(fd - first_fd_)]);
+  if (open.use_count() == 1) hang_up(*open);
+  return 0;
+}
+
+Result World::size(int fd) {
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  return (*open)->kind == Kind::file ? (*open)->inode->bytes.size() : 0;
+}
+
+Result World::fsync(int fd) {
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  if ((*open)->kind != Kind::file) return std::unexpected(std::errc::invalid_argument);
+  return 0;
+}
+
+Result World::pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) {
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  if ((*open)->kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
+  return read_at((*open)->inode->bytes, buffer, static_cast<std::size_t>(offset));
+}
+
+Result World::pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) {
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  if ((*open)->kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
+  return write_at((*open)->inode->bytes, buffer, static_cast<std::size_t>(offset));
 }
 
 // Sockets -----------------------------------------------------------------------
 
-Result World::socket(std::uint32_t flags) {
-  auto open = std::make_unique<Open>();
-  const auto type = static_cast<SocketType>(flags >> 8);
+Result World::socket(SocketFamily family, SocketType type) {
+  auto open = std::make_shared<Open>();
   open->kind = type == SocketType::datagram ? Kind::datagram : Kind::socket;
-  open->family = static_cast<SocketFamily>(flags & 0xff);
+  open->family = family;
   return static_cast<std::size_t>(install(std::move(open)));
 }
 
@@ -405,7 +416,10 @@ void World::name(Open& open) {
   if (open.local.size() == 0) open.local = free_address(open.family);
 }
 
-Result World::bind(Open& open, const Address& address) {
+Result World::bind(int fd, const Address& address) {
+  const auto used = use_socket(fd);
+  if (!used) return std::unexpected(used.error());
+  Open& open = **used;
   if (open.local.size() != 0) return std::unexpected(std::errc::invalid_argument);
   static constexpr Address::Family families[] = {Address::Family::ipv4, Address::Family::ipv6,
                                                  Address::Family::unix_path};
@@ -423,19 +437,26 @@ Result World::bind(Open& open, const Address& address) {
   return 0;
 }
 
-Result World::listen(Open& open, std::size_t backlog) {
+Result World::listen(int fd, std::uint32_t backlog) {
+  const auto used = use_socket(fd);
+  if (!used) return std::unexpected(used.error());
+  Open& open = **used;
   if (open.kind == Kind::datagram) return std::unexpected(std::errc::operation_not_supported);
   if (open.kind == Kind::socket && open.out != nullptr) {
     return std::unexpected(std::errc::invalid_argument);
   }
   name(open);
   open.kind = Kind::listener;
-  open.backlog_limit = backlog + 1;  // as Linux has it
+  open.backlog_limit = std::size_t{backlog} + 1;  // as Linux has it
   return 0;
 }
 
-Result World::connect(Open& open, const Address& address) {
+Result World::connect(int fd, const Address& address) {
+  const auto used = use_socket(fd);
+  if (!used) return std::unexpected(used.error());
+  Open& open = **used;
   if (open.kind == Kind::datagram) {
+    if (only_asking_) return 0;
     name(open);
     open.remote = address;
     return 0;
@@ -451,6 +472,7 @@ Result World::connect(Open& open, const Address& address) {
   if (listener->backlog.size() >= listener->backlog_limit) {
     return std::unexpected(std::errc::operation_in_progress);
   }
+  if (only_asking_) return 0;
   name(open);
   auto [client, server] = connected(socket_capacity);
   open.in = client->in;
@@ -462,24 +484,13 @@ Result World::connect(Open& open, const Address& address) {
   return 0;
 }
 
-Result World::accept_many(Open& open, std::span<int> connections) {
-  std::size_t count = 0;
-  for (; count < connections.size(); ++count) {
-    const Result accepted = accept(open);
-    if (!accepted && count == 0) return accepted;
-    if (!accepted) break;
-    connections[count] = static_cast<int>(*accepted);
-  }
-  return count;
-}
-
-Result World::send_to(Open& open, std::span<const std::byte> buffer, const Address& to) {
-  if (open.kind != Kind::datagram) return write(open, buffer);
+Result World::send_datagram(Open& open, std::span<const std::byte> buffer, const Address& to) {
   if (to.size() == 0 && open.remote.size() == 0) {
     return std::unexpected(std::errc::destination_address_required);
   }
   constexpr std::size_t longest = 65'507;
   if (buffer.size() > longest) return std::unexpected(std::errc::message_size);
+  if (only_asking_) return 0;
   name(open);
   Open* receiver = bound_to(to.size() != 0 ? to : open.remote, Kind::datagram);
   std::size_t held = 0;
@@ -493,9 +504,9 @@ Result World::send_to(Open& open, std::span<const std::byte> buffer, const Addre
   return buffer.size();
 }
 
-Result World::receive_from(Open& open, std::span<std::byte> buffer, Address& from) {
-  if (open.kind != Kind::datagram) return std::unexpected(std::errc::operation_not_supported);
+Result World::receive_datagram(Open& open, std::span<std::byte> buffer, Address& from) {
   if (open.datagrams.empty()) return std::unexpected(std::errc::resource_unavailable_try_again);
+  if (only_asking_) return 0;
   const Datagram datagram = std::move(open.datagrams.front());
   open.datagrams.pop_front();
   const std::size_t size = std::min(buffer.size(), datagram.bytes.size());
@@ -504,15 +515,68 @@ Result World::receive_from(Open& open, std::span<std::byte> buffer, Address& fro
   return size;
 }
 
-Result World::accept(Open& open) {
+Result World::accept(int fd) {
+  const auto used = use_socket(fd);
+  if (!used) return std::unexpected(used.error());
+  Open& open = **used;
   if (open.kind != Kind::listener) return std::unexpected(std::errc::invalid_argument);
   if (open.backlog.empty()) return std::unexpected(std::errc::resource_unavailable_try_again);
+  if (only_asking_) return 0;
   auto connection = std::move(open.backlog.front());
   open.backlog.pop_front();
   return static_cast<std::size_t>(install(std::move(connection)));
 }
 
-Result World::shutdown(Open& open, Shutdown how) {
+Result World::local_address(int fd, Address& address) {
+  const auto open = use_socket(fd);
+  if (!open) return std::unexpected(open.error());
+  address = (*open)->local;
+  return 0;
+}
+
+Result World::remote_address(int fd, Address& address) {
+  const auto open = use_socket(fd);
+  if (!open) return std::unexpected(open.error());
+  if ((*open)->remote.size() == 0) return std::unexpected(std::errc::not_connected);
+  address = (*open)->remote;
+  return 0;
+}
+
+Result World::set_option(int fd, SocketOption option, int value) {
+  const auto open = use_socket(fd);
+  if (!open) return std::unexpected(open.error());
+  if (option == SocketOption::linger) (*open)->resets = value == 0;
+  return 0;
+}
+
+Result World::recv(int fd, std::span<std::byte> buffer, std::uint32_t flags) {
+  const auto open = use_socket(fd);
+  return open ? take(**open, buffer, (flags & recv_peek) != 0) : std::unexpected(open.error());
+}
+
+Result World::recv_from(int fd, std::span<std::byte> buffer, Address& from) {
+  const auto open = use_socket(fd);
+  if (!open) return std::unexpected(open.error());
+  if ((*open)->kind != Kind::datagram) return std::unexpected(std::errc::operation_not_supported);
+  return receive_datagram(**open, buffer, from);
+}
+
+Result World::send(int fd, std::span<const std::byte> buffer) {
+  const auto open = use_socket(fd);
+  return open ? put(**open, buffer) : std::unexpected(open.error());
+}
+
+Result World::send_to(int fd, std::span<const std::byte> buffer, const Address& to) {
+  const auto open = use_socket(fd);
+  if (!open) return std::unexpected(open.error());
+  if ((*open)->kind != Kind::datagram) return put(**open, buffer);
+  return send_datagram(**open, buffer, to);
+}
+
+Result World::shutdown(int fd, Shutdown how) {
+  const auto used = use_socket(fd);
+  if (!used) return std::unexpected(used.error());
+  Open& open = **used;
   if (open.kind != Kind::socket || open.out == nullptr)
     return std::unexpected(std::errc::not_connected);
   if (how != Shutdown::send) open.in->read_end_open = open.in->write_end_open = false;

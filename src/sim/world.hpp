@@ -21,10 +21,11 @@
 #include "wev/base/address.hpp"
 #include "wev/base/error.hpp"
 #include "wev/loop/operation.hpp"
+#include "wev/sys/system.hpp"
 
 namespace wev {
 
-class World {
+class World final : public System {
  public:
   enum class Kind : std::uint8_t { pipe, file, socket, listener, datagram };
 
@@ -47,7 +48,7 @@ class World {
   /// Whether poll would say that it is ready.
   [[nodiscard]] bool ready(int fd, Direction direction) const noexcept;
   /// Whether perform() would not block, be it that it would fail.
-  [[nodiscard]] bool ready(const Operation& operation) const noexcept;
+  [[nodiscard]] bool ready(const Operation& operation);
   /// How many bytes a pipe or socket takes now; any number for what never
   /// blocks or fails.
   [[nodiscard]] std::size_t room(int fd) const noexcept;
@@ -56,8 +57,37 @@ class World {
   [[nodiscard]] std::string contents(int fd) const;
   [[nodiscard]] std::size_t open_descriptors() const noexcept;
 
-  /// Carries out any operation on a descriptor, as a system would, at once.
-  Result perform(const Operation& operation);
+  /// Carries an operation out here.
+  Result perform(const Operation& operation) { return operation.perform(this); }
+
+  // As a system would, at once; see System.
+  Expected<DescriptorTraits> examine(int fd, bool set_nonblocking) override;
+  Result read(int fd, std::span<std::byte> buffer) override;
+  Result readv(int fd, std::span<const IoVec> buffers) override;
+  Result pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) override;
+  Result write(int fd, std::span<const std::byte> buffer) override;
+  Result writev(int fd, std::span<const IoVec> buffers) override;
+  Result pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) override;
+  Result poll(int fd, Direction direction) override;
+  Result open(int directory, const char* path, std::uint32_t flags, std::uint32_t mode) override;
+  Result pipe(std::span<int, 2> ends) override;
+  Result duplicate(int fd) override;
+  Result close(int fd) override;
+  Result size(int fd) override;
+  Result fsync(int fd) override;
+  Result socket(SocketFamily family, SocketType type) override;
+  Result bind(int fd, const Address& address) override;
+  Result listen(int fd, std::uint32_t backlog) override;
+  Result local_address(int fd, Address& address) override;
+  Result remote_address(int fd, Address& address) override;
+  Result set_option(int fd, SocketOption option, int value) override;
+  Result connect(int fd, const Address& address) override;
+  Result accept(int fd) override;
+  Result recv(int fd, std::span<std::byte> buffer, std::uint32_t flags) override;
+  Result recv_from(int fd, std::span<std::byte> buffer, Address& from) override;
+  Result send(int fd, std::span<const std::byte> buffer) override;
+  Result send_to(int fd, std::span<const std::byte> buffer, const Address& to) override;
+  Result shutdown(int fd, Shutdown how) override;
 
   /// The next operation on `fd` that is carried out fails with this.
   void fail_next(int fd, Error error);
@@ -91,34 +121,27 @@ class World {
     Address remote;
     bool resets = false;  // lingers for 0 s
     std::size_t backlog_limit = 0;
-    std::deque<std::unique_ptr<Open>> backlog;
+    std::deque<std::shared_ptr<Open>> backlog;
     std::deque<Datagram> datagrams;
     std::deque<Error> faults;
   };
 
-  int install(std::unique_ptr<Open> open);
-  [[nodiscard]] static bool is_refused(const Open& open, const Operation& operation) noexcept;
-  static std::pair<std::unique_ptr<Open>, std::unique_ptr<Open>> connected(std::size_t capacity);
+  using Opened = std::shared_ptr<Open>;
+
+  int install(Opened open);
+  static std::pair<Opened, Opened> connected(std::size_t capacity);
   static void hang_up(Open& open) noexcept;
   [[nodiscard]] Open* find(int fd) const noexcept;
   std::size_t some_of(std::size_t size);
 
-  Result read(Open& open, std::span<std::byte> buffer, bool peek);
-  Result write(Open& open, std::span<const std::byte> buffer);
-  static Result read_at(Open& open, std::span<std::byte> buffer, std::size_t offset);
-  static Result write_at(Open& open, std::span<const std::byte> buffer, std::size_t offset);
-  Result open_file(const Operation& operation);
-  Result transfer(Open& open, const Operation& operation);
+  /// What an operation is on, or how it fails at once.
+  Expected<Open*> use(int fd);
+  Expected<Open*> use_socket(int fd);
 
-  Result socket(std::uint32_t flags);
-  Result bind(Open& open, const Address& address);
-  Result listen(Open& open, std::size_t backlog);
-  Result connect(Open& open, const Address& address);
-  Result accept(Open& open);
-  Result accept_many(Open& open, std::span<int> connections);
-  static Result shutdown(Open& open, Shutdown how);
-  Result send_to(Open& open, std::span<const std::byte> buffer, const Address& to);
-  static Result receive_from(Open& open, std::span<std::byte> buffer, Address& from);
+  Result take(Open& open, std::span<std::byte> buffer, bool peek);
+  Result put(Open& open, std::span<const std::byte> buffer);
+  Result receive_datagram(Open& open, std::span<std::byte> buffer, Address& from);
+  Result send_datagram(Open& open, std::span<const std::byte> buffer, const Address& to);
   [[nodiscard]] Open* bound_to(const Address& address, Kind kind) const noexcept;
   [[nodiscard]] Address free_address(SocketFamily family) noexcept;
   void name(Open& open);
@@ -126,9 +149,10 @@ class World {
   Random& random_;
   bool short_transfers_;
   int first_fd_;
-  std::vector<std::unique_ptr<Open>> table_;
+  std::vector<Opened> table_;
   std::map<std::string, std::shared_ptr<Inode>, std::less<>> files_;
   std::uint16_t next_port_ = 40'000;
+  bool only_asking_ = false;  // see ready(): nothing that is done has an effect
   static constexpr std::size_t socket_capacity = 65'536;
 };
 

@@ -16,7 +16,7 @@
 #include <optional>
 #include <utility>
 
-#include "sys/linux.hpp"
+#include "sys/posix.hpp"
 #include "sys/system.hpp"
 #include "wev/base/allocated.hpp"
 #include "wev/base/array.hpp"
@@ -247,8 +247,7 @@ Result start_process(Spawn& spawn, std::array<StdioEnds, 3>& stdio) noexcept {
 
 }  // namespace
 
-Result spawn(const Operation& operation) noexcept {
-  Spawn& spawn = *operation.io.spawn;
+Result spawn(Spawn& spawn) noexcept {
   orphans.value.collect();
   std::array<StdioEnds, 3> stdio;
   for (std::size_t i = 0; i < stdio.size(); ++i) {
@@ -287,22 +286,21 @@ std::expected<std::optional<std::size_t>, Error> status_of(int fd, int options) 
 
 // Leaves the zombie where it is: others may wait too, and its number is not given
 // to another process as long as somebody has it.
-Result wait_process(const Operation& operation) noexcept {
-  const auto status = status_of(operation.io.fd, WNOWAIT);
+Result wait_process(int fd, int) noexcept {
+  const auto status = status_of(fd, WNOWAIT);
   if (!status) return std::unexpected(status.error());
   if (!*status) return std::unexpected(std::errc::resource_unavailable_try_again);
   return **status;
 }
 
-Result kill_process(const Operation& operation) noexcept {
-  const int signal = static_cast<int>(operation.io.flags);
-  return to_result(::syscall(SYS_pidfd_send_signal, operation.io.fd, signal, nullptr, 0));
+Result kill_process(int fd, int, int signal) noexcept {
+  return to_result(::syscall(SYS_pidfd_send_signal, fd, signal, nullptr, 0));
 }
 
-Result release_process(const Operation& operation) noexcept {
-  const auto status = status_of(operation.io.fd, 0);
+Result release_process(int fd, int pid) noexcept {
+  const auto status = status_of(fd, 0);
   if (status && !*status) {
-    orphans.value.adopt(static_cast<pid_t>(operation.io.flags));
+    orphans.value.adopt(pid);
   } else {
     orphans.value.expect_less();
   }
@@ -393,8 +391,7 @@ void restore_handler(int signal, const WatchedSignal& watched) noexcept {
 
 }  // namespace
 
-Result watch_signal(const Operation& operation) noexcept {
-  const int signal = static_cast<int>(operation.io.flags);
+Result watch_signal(int signal) noexcept {
   if (!is_watchable(signal)) return std::unexpected(std::errc::invalid_argument);
   OwnedFd counter(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!counter.is_open()) return std::unexpected(last_error());
@@ -410,17 +407,17 @@ Result watch_signal(const Operation& operation) noexcept {
   return static_cast<std::size_t>(counter.release());
 }
 
-Result wait_signal(const Operation& operation) noexcept {
+Result wait_signal(int fd) noexcept {
   std::uint64_t times = 0;
-  const Result read = to_result(::read(operation.io.fd, &times, sizeof times));
+  const Result read = to_result(::read(fd, &times, sizeof times));
   return read ? Result(times) : read;
 }
 
-Result unwatch_signal(const Operation& operation) noexcept {
+Result unwatch_signal(int fd) noexcept {
   const std::scoped_lock lock(signals.value.mutex);
   for (int signal = 0; WatchedSignal& watched : signals.value.all) {
     for (Watch* watch = watched.first.load(); watch != nullptr; watch = watch->next) {
-      if (watch->fd.load() != operation.io.fd) continue;
+      if (watch->fd.load() != fd) continue;
       if (--watched.watches == 0) restore_handler(signal, watched);
       watch->fd.store(-1);
       while (watch->handlers.load() != 0) ::sched_yield();

@@ -17,7 +17,7 @@
 #include <cerrno>
 #include <climits>
 
-#include "sys/linux.hpp"
+#include "sys/posix.hpp"
 #include "wev/base/address.hpp"
 
 namespace wev::sys {
@@ -164,51 +164,45 @@ Result without_sigpipe(Call call) noexcept {
   return result;
 }
 
-const iovec* iovecs(const Operation& operation) noexcept {
+static_assert(most_buffers <= IOV_MAX);
+
+const iovec* iovecs(std::span<const IoVec> buffers) noexcept {
   static_assert(sizeof(iovec) == sizeof(IoVec) &&
                 offsetof(iovec, iov_base) == offsetof(IoVec, data) &&
                 offsetof(iovec, iov_len) == offsetof(IoVec, size));
-  return reinterpret_cast<const iovec*>(operation.io.data);
+  return reinterpret_cast<const iovec*>(buffers.data());
 }
 
 }  // namespace
 
-int iovec_count(const Operation& operation) noexcept {
-  static_assert(most_buffers <= IOV_MAX);
-  return static_cast<int>(operation.io.size < most_buffers ? operation.io.size : most_buffers);
+Result read(int fd, std::span<std::byte> buffer) noexcept {
+  return to_result(::read(fd, buffer.data(), buffer.size()));
 }
 
-Result read(const Operation& operation) noexcept {
-  return to_result(::read(operation.io.fd, operation.io.data, operation.io.size));
+Result readv(int fd, std::span<const IoVec> buffers) noexcept {
+  return to_result(::readv(fd, iovecs(buffers), static_cast<int>(buffers.size())));
 }
 
-Result readv(const Operation& operation) noexcept {
-  return to_result(::readv(operation.io.fd, iovecs(operation), iovec_count(operation)));
+Result pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) noexcept {
+  return to_result(::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset)));
 }
 
-Result pread(const Operation& operation) noexcept {
-  return to_result(::pread(operation.io.fd, operation.io.data, operation.io.size,
-                           static_cast<off_t>(operation.io.offset)));
+Result write(int fd, std::span<const std::byte> buffer) noexcept {
+  return without_sigpipe([&] { return ::write(fd, buffer.data(), buffer.size()); });
 }
 
-Result write(const Operation& operation) noexcept {
+Result writev(int fd, std::span<const IoVec> buffers) noexcept {
   return without_sigpipe(
-      [&] { return ::write(operation.io.fd, operation.io.data, operation.io.size); });
+      [&] { return ::writev(fd, iovecs(buffers), static_cast<int>(buffers.size())); });
 }
 
-Result writev(const Operation& operation) noexcept {
-  return without_sigpipe(
-      [&] { return ::writev(operation.io.fd, iovecs(operation), iovec_count(operation)); });
+Result pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) noexcept {
+  return to_result(::pwrite(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset)));
 }
 
-Result pwrite(const Operation& operation) noexcept {
-  return to_result(::pwrite(operation.io.fd, operation.io.data, operation.io.size,
-                            static_cast<off_t>(operation.io.offset)));
-}
-
-Result poll(const Operation& operation) noexcept {
-  const bool in = operation.type->direction == Direction::in;
-  pollfd polled{operation.io.fd, static_cast<short>(in ? POLLIN | POLLRDHUP : POLLOUT), 0};
+Result poll(int fd, Direction direction) noexcept {
+  const bool in = direction == Direction::in;
+  pollfd polled{fd, in ? poll_in : short{POLLOUT}, 0};
   const Result result = to_result(::poll(&polled, 1, 0));
   if (!result) return result;
   if ((polled.revents & POLLNVAL) != 0) return std::unexpected(std::errc::bad_file_descriptor);
@@ -216,8 +210,12 @@ Result poll(const Operation& operation) noexcept {
   return in ? readable : writable;
 }
 
-int open_flags(const Operation& operation) noexcept {
-  const std::uint32_t wanted = operation.io.flags;
+Result poll_many(pollfd* descriptors, std::size_t count, const timespec& timeout,
+                 bool unlimited) noexcept {
+  return to_result(::ppoll(descriptors, count, unlimited ? nullptr : &timeout, nullptr));
+}
+
+int open_flags(std::uint32_t wanted) noexcept {
   const bool reads = (wanted & open_read) != 0;
   const bool writes = (wanted & open_write) != 0;
   int flags = O_CLOEXEC | (reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY);
@@ -229,32 +227,35 @@ int open_flags(const Operation& operation) noexcept {
   return flags;
 }
 
-Result open(const Operation& operation) noexcept {
+Result open(int directory, const char* path, std::uint32_t flags, std::uint32_t mode) noexcept {
   static_assert(op::working_directory == AT_FDCWD);
-  return to_result(::openat(operation.io.fd, reinterpret_cast<const char*>(operation.io.data),
-                            open_flags(operation), static_cast<mode_t>(operation.io.offset)));
+  return to_result(::openat(directory, path, open_flags(flags), static_cast<mode_t>(mode)));
 }
 
-Result pipe(const Operation& operation) noexcept {
-  return to_result(::pipe2(reinterpret_cast<int*>(operation.io.data), O_NONBLOCK | O_CLOEXEC));
+Result pipe(std::span<int, 2> ends) noexcept {
+  return to_result(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC));
 }
 
-Result size(const Operation& operation) noexcept {
+Result duplicate(int fd) noexcept {
+  return to_result(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
+
+Result size(int fd) noexcept {
   struct stat status{};
-  const Result result = to_result(::fstat(operation.io.fd, &status));
+  const Result result = to_result(::fstat(fd, &status));
   if (!result) return result;
   return static_cast<std::size_t>(status.st_size);
 }
 
-Result fsync(const Operation& operation) noexcept { return to_result(::fsync(operation.io.fd)); }
+Result fsync(int fd) noexcept { return to_result(::fsync(fd)); }
 
 bool is_closed(const Result& result) noexcept {
   return result || result.error() == std::errc::interrupted ||
          result.error() == std::errc::operation_in_progress;
 }
 
-Result close(const Operation& operation) noexcept {
-  const Result result = to_result(::close(operation.io.fd));
+Result close(int fd) noexcept {
+  const Result result = to_result(::close(fd));
   return is_closed(result) ? 0 : result;
 }
 
@@ -266,6 +267,9 @@ static_assert(sizeof(sockaddr_un) <= Address::capacity && AF_UNIX == 1 && AF_INE
 namespace {
 
 sockaddr* native(Address& address) noexcept { return static_cast<sockaddr*>(address.data()); }
+const sockaddr* native(const Address& address) noexcept {
+  return static_cast<const sockaddr*>(address.data());
+}
 
 // What a call said of the size is more than there is if it did not fit.
 template <class Call>
@@ -302,90 +306,79 @@ NativeOption native_option(int fd, SocketOption option) noexcept {
 
 }  // namespace
 
-Result socket(const Operation& operation) noexcept {
+Result socket(SocketFamily family, SocketType type) noexcept {
   static constexpr std::array families = {AF_INET, AF_INET6, AF_UNIX};
   static constexpr std::array types = {SOCK_STREAM, SOCK_DGRAM};
-  const std::uint32_t flags = operation.io.flags;
-  return to_result(
-      ::socket(families[flags & 0xff], types[flags >> 8] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  return to_result(::socket(families[static_cast<std::size_t>(family)],
+                            types[static_cast<std::size_t>(type)] | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                            0));
 }
 
-Result bind(const Operation& operation) noexcept {
-  Address& address = *operation.io.address;
-  return to_result(::bind(operation.io.fd, native(address), address.size()));
+Result bind(int fd, const Address& address) noexcept {
+  return to_result(::bind(fd, native(address), address.size()));
 }
 
-Result listen(const Operation& operation) noexcept {
-  return to_result(::listen(operation.io.fd, static_cast<int>(operation.io.flags)));
+Result listen(int fd, std::uint32_t backlog) noexcept {
+  return to_result(::listen(fd, static_cast<int>(backlog)));
 }
 
-Result local_address(const Operation& operation) noexcept {
-  return into(*operation.io.address, [&](sockaddr* address, socklen_t* size) {
-    return ::getsockname(operation.io.fd, address, size);
-  });
+Result local_address(int fd, Address& address) noexcept {
+  return into(address,
+              [&](sockaddr* native, socklen_t* size) { return ::getsockname(fd, native, size); });
 }
 
-Result remote_address(const Operation& operation) noexcept {
-  return into(*operation.io.address, [&](sockaddr* address, socklen_t* size) {
-    return ::getpeername(operation.io.fd, address, size);
-  });
+Result remote_address(int fd, Address& address) noexcept {
+  return into(address,
+              [&](sockaddr* native, socklen_t* size) { return ::getpeername(fd, native, size); });
 }
 
-Result set_option(const Operation& operation) noexcept {
-  const auto option = static_cast<SocketOption>(operation.io.flags);
-  const int value = static_cast<int>(operation.io.offset);
-  const auto [level, name] = native_option(operation.io.fd, option);
+Result set_option(int fd, SocketOption option, int value) noexcept {
+  const auto [level, name] = native_option(fd, option);
   if (option == SocketOption::linger) {
     const linger lingering{value >= 0 ? 1 : 0, value >= 0 ? value : 0};
-    return to_result(::setsockopt(operation.io.fd, level, name, &lingering, sizeof lingering));
+    return to_result(::setsockopt(fd, level, name, &lingering, sizeof lingering));
   }
-  return to_result(::setsockopt(operation.io.fd, level, name, &value, sizeof value));
+  return to_result(::setsockopt(fd, level, name, &value, sizeof value));
 }
 
 // Called again when the socket is writable, the kernel tells how it ended.
-Result connect(const Operation& operation) noexcept {
-  Address& address = *operation.io.address;
-  const Result result = to_result(::connect(operation.io.fd, native(address), address.size()));
+Result connect(int fd, const Address& address) noexcept {
+  const Result result = to_result(::connect(fd, native(address), address.size()));
   if (!result && result.error() == std::errc::connection_already_in_progress) {
     return std::unexpected(std::errc::operation_in_progress);
   }
   return result;
 }
 
-Result accept(const Operation& operation) noexcept {
-  return to_result(::accept4(operation.io.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+Result accept(int fd) noexcept {
+  return to_result(::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
-int recv_flags(const Operation& operation) noexcept {
-  return (operation.io.flags & recv_peek) != 0 ? MSG_PEEK : 0;
+int recv_flags(std::uint32_t flags) noexcept { return (flags & recv_peek) != 0 ? MSG_PEEK : 0; }
+
+Result recv(int fd, std::span<std::byte> buffer, std::uint32_t flags) noexcept {
+  return to_result(::recv(fd, buffer.data(), buffer.size(), recv_flags(flags)));
 }
 
-Result recv(const Operation& operation) noexcept {
-  return to_result(
-      ::recv(operation.io.fd, operation.io.data, operation.io.size, recv_flags(operation)));
-}
-
-Result recv_from(const Operation& operation) noexcept {
-  return into(operation.io.message->address, [&](sockaddr* address, socklen_t* size) {
-    return ::recvfrom(operation.io.fd, operation.io.data, operation.io.size, 0, address, size);
+Result recv_from(int fd, std::span<std::byte> buffer, Address& from) noexcept {
+  return into(from, [&](sockaddr* native, socklen_t* size) {
+    return ::recvfrom(fd, buffer.data(), buffer.size(), 0, native, size);
   });
 }
 
-Result send(const Operation& operation) noexcept {
-  return to_result(::send(operation.io.fd, operation.io.data, operation.io.size, MSG_NOSIGNAL));
+Result send(int fd, std::span<const std::byte> buffer) noexcept {
+  return to_result(::send(fd, buffer.data(), buffer.size(), MSG_NOSIGNAL));
 }
 
-Result send_to(const Operation& operation) noexcept {
-  Address& address = operation.io.message->address;
-  return to_result(::sendto(operation.io.fd, operation.io.data, operation.io.size, MSG_NOSIGNAL,
-                            address.size() == 0 ? nullptr : native(address), address.size()));
+Result send_to(int fd, std::span<const std::byte> buffer, const Address& to) noexcept {
+  return to_result(::sendto(fd, buffer.data(), buffer.size(), MSG_NOSIGNAL,
+                            to.size() == 0 ? nullptr : native(to), to.size()));
 }
 
-Result shutdown(const Operation& operation) noexcept {
-  const auto how = static_cast<Shutdown>(operation.io.flags);
-  return to_result(::shutdown(operation.io.fd, how == Shutdown::receive ? SHUT_RD
-                                               : how == Shutdown::send  ? SHUT_WR
-                                                                        : SHUT_RDWR));
+Result shutdown(int fd, Shutdown how) noexcept {
+  return to_result(::shutdown(fd, how == Shutdown::receive ? SHUT_RD
+                                  : how == Shutdown::send  ? SHUT_WR
+                                                           : SHUT_RDWR));
 }
 
 // Descriptors ------------------------------------------------------------------------

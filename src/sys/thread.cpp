@@ -10,6 +10,7 @@ namespace wev::sys {
 
 bool park(const std::atomic<bool>& flag) noexcept { return flag.load(std::memory_order_acquire); }
 void unpark(std::atomic<bool>& flag) noexcept { flag.store(true, std::memory_order_release); }
+const void* this_thread() noexcept { return nullptr; }
 void yield() noexcept {}
 void at_thread_end(void (*)() noexcept) noexcept {}
 
@@ -22,6 +23,10 @@ bool park(const std::atomic<bool>& flag) noexcept {
 void unpark(std::atomic<bool>& flag) noexcept {
   flag.store(true, std::memory_order_release);
   flag.notify_one();
+}
+const void* this_thread() noexcept {
+  thread_local const char here = 0;
+  return &here;
 }
 void yield() noexcept { std::this_thread::yield(); }
 

@@ -11,6 +11,9 @@ bool park(const std::atomic<bool>& flag) noexcept;
 /// Sets it. Any thread.
 void unpark(std::atomic<bool>& flag) noexcept;
 
+/// Tells threads that run at the same time apart.
+[[nodiscard]] const void* this_thread() noexcept;
+
 /// Lets other threads run.
 void yield() noexcept;
 

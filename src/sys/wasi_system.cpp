@@ -35,71 +35,66 @@ Result socket_result(std::int32_t returned, Fd fd, Size size = 0) noexcept {
   return to_result(returned, size);
 }
 
-const Iovec* iovecs(const Operation& operation) noexcept {
+const Iovec* iovecs(std::span<const IoVec> buffers) noexcept {
   static_assert(sizeof(Iovec) == sizeof(IoVec) && offsetof(Iovec, size) == offsetof(IoVec, size));
-  return reinterpret_cast<const Iovec*>(operation.io.data);
+  return reinterpret_cast<const Iovec*>(buffers.data());
 }
 
 Result not_supported() noexcept { return std::unexpected(std::errc::operation_not_supported); }
 
 }  // namespace
 
-Result read(const Operation& operation) noexcept {
-  const Iovec iovec{operation.io.data, operation.io.size};
+Result read(int fd, std::span<std::byte> buffer) noexcept {
+  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
   Size size = 0;
-  const auto returned = wev_wasi_fd_read(operation.io.fd, &iovec, 1, &size);
+  const auto returned = wev_wasi_fd_read(fd, &iovec, 1, &size);
   return to_result(returned, size);
 }
 
-Result readv(const Operation& operation) noexcept {
+Result readv(int fd, std::span<const IoVec> buffers) noexcept {
   Size size = 0;
-  const auto returned =
-      wev_wasi_fd_read(operation.io.fd, iovecs(operation), operation.io.size, &size);
+  const auto returned = wev_wasi_fd_read(fd, iovecs(buffers), buffers.size(), &size);
   return to_result(returned, size);
 }
 
-Result pread(const Operation& operation) noexcept {
-  const Iovec iovec{operation.io.data, operation.io.size};
+Result pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) noexcept {
+  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
   Size size = 0;
-  const auto returned = wev_wasi_fd_pread(operation.io.fd, &iovec, 1, operation.io.offset, &size);
+  const auto returned = wev_wasi_fd_pread(fd, &iovec, 1, offset, &size);
   return to_result(returned, size);
 }
 
-Result write(const Operation& operation) noexcept {
-  const Iovec iovec{operation.io.data, operation.io.size};
+Result write(int fd, std::span<const std::byte> buffer) noexcept {
+  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
   Size size = 0;
-  const auto returned = wev_wasi_fd_write(operation.io.fd, &iovec, 1, &size);
+  const auto returned = wev_wasi_fd_write(fd, &iovec, 1, &size);
   return to_result(returned, size);
 }
 
-Result writev(const Operation& operation) noexcept {
+Result writev(int fd, std::span<const IoVec> buffers) noexcept {
   Size size = 0;
-  const auto returned =
-      wev_wasi_fd_write(operation.io.fd, iovecs(operation), operation.io.size, &size);
+  const auto returned = wev_wasi_fd_write(fd, iovecs(buffers), buffers.size(), &size);
   return to_result(returned, size);
 }
 
-Result pwrite(const Operation& operation) noexcept {
-  const Iovec iovec{operation.io.data, operation.io.size};
+Result pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) noexcept {
+  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
   Size size = 0;
-  const auto returned = wev_wasi_fd_pwrite(operation.io.fd, &iovec, 1, operation.io.offset, &size);
+  const auto returned = wev_wasi_fd_pwrite(fd, &iovec, 1, offset, &size);
   return to_result(returned, size);
 }
 
 // Nothing tells without waiting.
-Result poll(const Operation&) noexcept {
+Result poll(int, Direction) noexcept {
   return std::unexpected(std::errc::resource_unavailable_try_again);
 }
 
-Result open(const Operation& operation) noexcept {
-  const auto* path = reinterpret_cast<const char*>(operation.io.data);
-  Fd directory = operation.io.fd;
+Result open(int directory, const char* path, std::uint32_t wanted, std::uint32_t) noexcept {
   char buffer[512];
   if (directory == op::working_directory) {
     directory = find_directory(path, buffer, sizeof buffer, &path);
     if (directory < 0) return to_result(errno_noent);
   }
-  const std::uint32_t wanted = operation.io.flags;
   const auto if_wanted = [wanted](OpenFlags flag, auto bits) {
     return (wanted & flag) != 0 ? bits : decltype(bits){0};
   };
@@ -115,68 +110,63 @@ Result open(const Operation& operation) noexcept {
   return to_result(returned, static_cast<Size>(fd));
 }
 
-Result size(const Operation& operation) noexcept {
+Result size(int fd) noexcept {
   Filestat stat{};
-  const auto returned = wev_wasi_fd_filestat_get(operation.io.fd, &stat);
+  const auto returned = wev_wasi_fd_filestat_get(fd, &stat);
   return to_result(returned, static_cast<Size>(stat.size));
 }
 
-Result socket(const Operation&) noexcept { return not_supported(); }
-Result pipe(const Operation&) noexcept { return not_supported(); }
-Result bind(const Operation&) noexcept { return not_supported(); }
-Result listen(const Operation&) noexcept { return not_supported(); }
-Result local_address(const Operation&) noexcept { return not_supported(); }
-Result remote_address(const Operation&) noexcept { return not_supported(); }
-Result set_option(const Operation&) noexcept { return not_supported(); }
-Result connect(const Operation&) noexcept { return not_supported(); }
-Result recv_from(const Operation&) noexcept { return not_supported(); }
-Result send_to(const Operation&) noexcept { return not_supported(); }
-Result spawn(const Operation&) noexcept { return not_supported(); }
-Result wait_process(const Operation&) noexcept { return not_supported(); }
-Result kill_process(const Operation&) noexcept { return not_supported(); }
-Result release_process(const Operation&) noexcept { return not_supported(); }
-Result watch_signal(const Operation&) noexcept { return not_supported(); }
-Result wait_signal(const Operation&) noexcept { return not_supported(); }
-Result unwatch_signal(const Operation&) noexcept { return not_supported(); }
+Result socket(SocketFamily, SocketType) noexcept { return not_supported(); }
+Result duplicate(int) noexcept { return not_supported(); }
+Result pipe(std::span<int, 2>) noexcept { return not_supported(); }
+Result bind(int, const Address&) noexcept { return not_supported(); }
+Result listen(int, std::uint32_t) noexcept { return not_supported(); }
+Result local_address(int, Address&) noexcept { return not_supported(); }
+Result remote_address(int, Address&) noexcept { return not_supported(); }
+Result set_option(int, SocketOption, int) noexcept { return not_supported(); }
+Result connect(int, const Address&) noexcept { return not_supported(); }
+Result recv_from(int, std::span<std::byte>, Address&) noexcept { return not_supported(); }
+Result send_to(int, std::span<const std::byte>, const Address&) noexcept { return not_supported(); }
+Result spawn(Spawn&) noexcept { return not_supported(); }
+Result wait_process(int, int) noexcept { return not_supported(); }
+Result kill_process(int, int, int) noexcept { return not_supported(); }
+Result release_process(int, int) noexcept { return not_supported(); }
+Result watch_signal(int) noexcept { return not_supported(); }
+Result wait_signal(int) noexcept { return not_supported(); }
+Result unwatch_signal(int) noexcept { return not_supported(); }
 
-Result recv(const Operation& operation) noexcept {
-  const Iovec iovec{operation.io.data, operation.io.size};
+Result recv(int fd, std::span<std::byte> buffer, std::uint32_t flags) noexcept {
+  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
   Size size = 0;
   std::uint16_t out_flags = 0;
   const auto returned = wev_wasi_sock_recv(
-      operation.io.fd, &iovec, 1, static_cast<std::int32_t>(operation.io.flags & recv_peek), &size,
-      &out_flags);
-  return socket_result(returned, operation.io.fd, size);
+      fd, &iovec, 1, static_cast<std::int32_t>(flags & recv_peek), &size, &out_flags);
+  return socket_result(returned, fd, size);
 }
 
-Result send(const Operation& operation) noexcept {
-  const Iovec iovec{operation.io.data, operation.io.size};
+Result send(int fd, std::span<const std::byte> buffer) noexcept {
+  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
   Size size = 0;
-  const auto returned = wev_wasi_sock_send(operation.io.fd, &iovec, 1, 0, &size);
-  return socket_result(returned, operation.io.fd, size);
+  const auto returned = wev_wasi_sock_send(fd, &iovec, 1, 0, &size);
+  return socket_result(returned, fd, size);
 }
 
-Result accept(const Operation& operation) noexcept {
+Result accept(int fd) noexcept {
   Fd connection = -1;
-  const auto returned = wev_wasi_sock_accept(operation.io.fd, fdflags_nonblock, &connection);
-  const Result result = socket_result(returned, operation.io.fd);
+  const auto returned = wev_wasi_sock_accept(fd, fdflags_nonblock, &connection);
+  const Result result = socket_result(returned, fd);
   if (!result) return result;
   return static_cast<Size>(connection);
 }
 
-Result shutdown(const Operation& operation) noexcept {
-  const auto returned =
-      wev_wasi_sock_shutdown(operation.io.fd, static_cast<std::int32_t>(operation.io.flags));
-  return socket_result(returned, operation.io.fd);
+Result shutdown(int fd, Shutdown how) noexcept {
+  const auto returned = wev_wasi_sock_shutdown(fd, static_cast<std::int32_t>(how));
+  return socket_result(returned, fd);
 }
 
-Result fsync(const Operation& operation) noexcept {
-  return to_result(wev_wasi_fd_sync(operation.io.fd));
-}
+Result fsync(int fd) noexcept { return to_result(wev_wasi_fd_sync(fd)); }
 
-Result close(const Operation& operation) noexcept {
-  return to_result(wev_wasi_fd_close(operation.io.fd));
-}
+Result close(int fd) noexcept { return to_result(wev_wasi_fd_close(fd)); }
 
 std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noexcept {
   Fdstat stat{};

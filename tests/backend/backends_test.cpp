@@ -62,7 +62,7 @@ TEST(MakeBackend, TheBestIsWhatWorks) {
 // As in a container that forbids it.
 TEST(MakeBackend, WhereTheKernelRefusesIoUringItIsEpoll) {
   BackendOptions options;
-  options.linux_system.without = linux_io_uring;
+  options.native.without = linux_io_uring;
   EXPECT_EQ(kind_of(make_backend(options)), "epoll");
   options.kind = BackendKind::io_uring;
   const auto refused = make_backend(options);
@@ -119,7 +119,7 @@ TEST(MakeBackend, TheEnvironmentPrefers) {
   {
     const Preferred ring("io_uring");
     BackendOptions options;
-    options.linux_system.without = linux_io_uring;
+    options.native.without = linux_io_uring;
     EXPECT_FALSE(make_backend(options)) << "it was asked for, and nothing else";
     options.kind = BackendKind::epoll;
     EXPECT_EQ(kind_of(make_backend(options)), "epoll") << "the program has the last word";

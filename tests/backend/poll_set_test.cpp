@@ -130,7 +130,7 @@ TEST_F(PollSetTest, IndexesAgreeWithAModelOverRandomSteps) {
         (park ? parked : subscribed).insert(&any);
       } else if (random.one_in(2)) {
         set_.remove(any);
-        ASSERT_EQ(any.backend_slot, 0u);
+        ASSERT_EQ(any.note, 0u);
         subscribed.erase(&any);
         parked.erase(&any);
       } else if (PollSet::is_parked(any)) {
@@ -201,7 +201,7 @@ TEST_F(PollSetTest, TheOwnerOfWhatAHostMadeUpIsNobody) {
   // Numbers that nobody gave, those that only look right in 32 bits too.
   for (const std::uint64_t userdata :
        {std::uint64_t{3}, std::uint64_t{1'000'000}, of_first | std::uint64_t{1} << 32,
-        of_first | std::uint64_t{1} << 31, std::uint64_t{parked.backend_slot}, ~std::uint64_t{0}}) {
+        of_first | std::uint64_t{1} << 31, std::uint64_t{parked.note}, ~std::uint64_t{0}}) {
     EXPECT_EQ(owner(userdata, eventtype_fd_read), nullptr) << userdata;
   }
   // And what was true before it was removed.
@@ -220,7 +220,7 @@ TEST_F(PollSetTest, TheOwnerOfRandomEventsIsNobodyOrRight) {
                       random.next(), static_cast<std::uint16_t>(random.next())};
     const Completion* owner = set_.owner(event);
     if (owner == nullptr) continue;
-    ASSERT_EQ(owner->backend_slot, event.userdata);
+    ASSERT_EQ(owner->note, event.userdata);
     ASSERT_EQ(&set_[static_cast<std::size_t>(event.userdata) - 1], owner);
   }
 }

@@ -184,7 +184,7 @@ struct Asked {
 TEST(ThreadPool, LoopsShareOne) {
   ThreadPool pool({.threads = 1});
   BackendOptions options;
-  options.linux_system.pool = &pool;
+  options.native.pool = &pool;
   auto first_backend = make_backend(options);
   auto second_backend = make_backend(options);
   ASSERT_TRUE(first_backend && second_backend);
@@ -209,7 +209,7 @@ TEST(ThreadPool, LoopsComeAndGoOnAShared) {
   ThreadPool pool({.threads = 2});
   BackendOptions options;
   options.kind = BackendKind::epoll;
-  options.linux_system.pool = &pool;
+  options.native.pool = &pool;
   for (int i = 0; i < 300; ++i) {
     auto backend = make_backend(options);
     ASSERT_TRUE(backend);

@@ -305,8 +305,9 @@ TEST_F(AssertDeathTest, ABackendThatEndsAnOperationTwice) {
       started = &completion;
       return std::nullopt;
     }
-    bool cancel(Completion&) override { return true; }
-    std::expected<void, Error> wait(Instant, CompletionQueue& done) override {
+    std::optional<Result> cancel(Completion&) override { return Result(0); }
+    Expected<void> sleep(Instant) override { return {}; }
+    Expected<void> collect(CompletionQueue& done) override {
       done.push(*started, 0);
       done.push(*started, 0);
       return {};

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <set>
 
-#include "backend/readiness.hpp"
+#include "backend/attempt.hpp"
 #include "support/allocations.hpp"
 #include "sys/wasi_error.hpp"
 #include "wev/base/assert.hpp"

@@ -49,7 +49,7 @@ TEST(Process, OnSimEachOperationSaysThatThereAreNone) {
     const int fd = sim.pipe().first;  // with nothing to read
     Spawn spawn{};
     const Operation operations[] = {op::spawn(spawn),          op::watch_signal(2),
-                                    op::wait_process(fd),      op::kill_process(fd, 9),
+                                    op::wait_process(fd, 1),   op::kill_process(fd, 1, 9),
                                     op::wait_signal(fd),       op::unwatch_signal(fd),
                                     op::release_process(fd, 1)};
     Ended ended[std::size(operations)];

@@ -32,7 +32,7 @@ int any_fd(Random& random) {
 std::set<int> numbers(DescriptorTable& table) {
   std::set<int> all;
   table.for_each([&](Descriptor& descriptor) {
-    EXPECT_TRUE(all.insert(descriptor.fd).second) << descriptor.fd << " twice";
+    EXPECT_TRUE(all.insert(descriptor.number).second) << descriptor.number << " twice";
   });
   return all;
 }
@@ -52,7 +52,7 @@ TEST(DescriptorTable, ObtainMakesOnceAndFindsAfterwards) {
   for (const int fd : {0, 3, most}) {
     Descriptor* made = table.obtain(fd);
     ASSERT_NE(made, nullptr);
-    EXPECT_EQ(made->fd, fd);
+    EXPECT_EQ(made->number, fd);
     EXPECT_EQ(made->backend_flags, 0u);
     EXPECT_FALSE(made->bad);
     EXPECT_EQ(made->close, nullptr);
@@ -80,7 +80,7 @@ TEST(DescriptorTable, ARecycledEntryKnowsNothingOfItsFormerLife) {
   Descriptor* second = table.obtain(6);
   EXPECT_EQ(allocations(), before);
   EXPECT_EQ(second, first);
-  EXPECT_EQ(second->fd, 6);
+  EXPECT_EQ(second->number, 6);
   EXPECT_EQ(second->backend_flags, 0u);
   EXPECT_FALSE(second->bad);
   EXPECT_EQ(second->close, nullptr);
@@ -128,7 +128,7 @@ TEST(DescriptorTable, AgreesWithAMapOverRandomSteps) {
         if (!growing && !random.one_in(4)) continue;
         Descriptor* made = table.obtain(fd);
         ASSERT_NE(made, nullptr);
-        ASSERT_EQ(made->fd, fd);
+        ASSERT_EQ(made->number, fd);
         ASSERT_EQ(made->backend_flags, 0u);
         made->backend_flags = marks[fd] = ++mark;
         model.emplace(fd, made);
@@ -180,7 +180,7 @@ TEST(DescriptorTable, ErasingInAnyOrderLeavesTheOthersToBeFound) {
       present.erase(present.begin() + static_cast<std::ptrdiff_t>(i));
       for (const int fd : present) {
         ASSERT_NE(table.find(fd), nullptr);
-        ASSERT_EQ(table.find(fd)->fd, fd);
+        ASSERT_EQ(table.find(fd)->number, fd);
       }
     }
   }

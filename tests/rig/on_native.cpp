@@ -123,12 +123,12 @@ std::vector<RigMaker> native_rigs() {
   std::vector<RigMaker> all = {
       maker("epoll", {.kind = BackendKind::epoll}),
       maker("epoll_coarse",
-            {.kind = BackendKind::epoll, .linux_system = {.without = linux_fine_timeouts}})};
+            {.kind = BackendKind::epoll, .native = {.without = linux_fine_timeouts}})};
   if (io_uring_refusal()) return all;
   const auto ring = [&all](std::string name, unsigned entries, std::uint32_t without) {
     all.push_back(
         maker(std::move(name), {.kind = BackendKind::io_uring,
-                                .linux_system = {.ring_entries = entries, .without = without}}));
+                                .native = {.ring_entries = entries, .without = without}}));
   };
   ring("io_uring", 256, 0);
   ring("io_uring_of_2", 2, 0);

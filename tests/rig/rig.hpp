@@ -58,7 +58,7 @@ class Rig {
   virtual int unreachable_socket() { return -1; }
 
   /// Carries an operation out from outside of the loop, now.
-  virtual Result perform(const Operation& operation) { return operation.type->perform(operation); }
+  virtual Result perform(const Operation& operation) { return operation.perform(); }
 
   /// Lets `duration` pass while the program is busy.
   virtual void busy(Loop& loop, Duration duration) = 0;

@@ -246,7 +246,6 @@ TEST(Sim, TheWorldOutsideActsAtOnce) {
   EXPECT_EQ(sim.read(reader, buffer), Result(0));
   EXPECT_EQ(sim.close(writer), error(std::errc::bad_file_descriptor));
   EXPECT_EQ(sim.close(reader), Result(0));
-  EXPECT_EQ(sim.perform(op::noop()), error(std::errc::bad_file_descriptor));
 }
 
 TEST(Sim, AFileKeepsWhatIsWritten) {

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "sys/linux.hpp"
+#include "sys/posix.hpp"
 #include "wev/loop/operation.hpp"
 
 namespace wev::test {
@@ -76,7 +76,7 @@ struct Buffer {
   }
 };
 
-Result perform(const Operation& operation) { return operation.type->perform(operation); }
+Result perform(const Operation& operation) { return operation.perform(); }
 
 bool is_nonblocking(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
 
@@ -101,7 +101,9 @@ TEST(LinuxSystem, EveryTypeIsDescribedByWhatItDoes) {
       {op::cancel_type, cancel, Direction::unordered, false, false},
       {op::timer_type, timer, Direction::unordered, false, false},
       {op::async_wait_type, async_wait, Direction::unordered, false, false},
-      {op::run_blocking_type, run_blocking, Direction::unordered, true, true},
+      {op::foreign_type, foreign, Direction::unordered, false, false},
+      {op::duplicate_type, OperationKind::duplicate, Direction::unordered, true, true},
+      {op::run_blocking_type, run_blocking, Direction::unordered, true, false},
       {op::open_type, OperationKind::open, Direction::unordered, true, true},
       {op::socket_type, OperationKind::socket, Direction::unordered, true, true},
       {op::poll_in_type, poll, Direction::in, true, true},
@@ -306,7 +308,7 @@ TEST(LinuxSystem, NothingIsDoneOnABadDescriptor) {
           op::accept(fd), op::shutdown(fd, Shutdown::both), op::fsync(fd), op::close(fd)}) {
       EXPECT_EQ(perform(operation), bad) << static_cast<int>(operation.kind());
     }
-    const auto traits = op::read_type.examine(fd, true);
+    const auto traits = op::read_type.examine(fd, true, nullptr);
     ASSERT_FALSE(traits);
     EXPECT_EQ(traits.error(), std::errc::bad_file_descriptor);
   }
@@ -317,7 +319,7 @@ TEST(LinuxSystem, NothingIsDoneOnABadDescriptor) {
 namespace {
 
 DescriptorTraits examine(int fd) {
-  const auto traits = op::read_type.examine(fd, true);
+  const auto traits = op::read_type.examine(fd, true, nullptr);
   EXPECT_TRUE(traits);
   return traits.value_or(DescriptorTraits{});
 }
@@ -380,7 +382,7 @@ TEST(LinuxSystem, AllTypesExamineAlike) {
        {&op::poll_in_type, &op::poll_out_type, &op::read_type, &op::pread_type, &op::write_type,
         &op::pwrite_type, &op::recv_type, &op::send_type, &op::accept_type, &op::shutdown_type,
         &op::fsync_type}) {
-    const auto traits = type->examine(first, true);
+    const auto traits = type->examine(first, true, nullptr);
     ASSERT_TRUE(traits);
     EXPECT_TRUE(traits->nonblocking && traits->may_be_socket && !traits->always_ready);
   }

@@ -26,8 +26,10 @@ class ThreadPool;
 enum class BackendKind : std::uint8_t {
   best,       ///< the best that works here
   wasi_poll,  ///< WASI 0.1: poll_oneoff
-  epoll,      ///< Linux: epoll
   io_uring,   ///< Linux 5.11: io_uring, where the system allows it
+  epoll,      ///< Linux: epoll
+  kqueue,     ///< macOS and FreeBSD: kqueue
+  poll,       ///< POSIX: poll, whose calls cost what waits; where there is no better one
 };
 
 /// What differs between hosts is found out when it is first used; saying it here
@@ -61,7 +63,7 @@ enum LinuxFeature : std::uint32_t {
   linux_no_iowait = 32,        ///< io_uring: waiting does not count as waiting for a disk (6.15)
 };
 
-struct LinuxOptions {
+struct NativeOptions {
   /// For what keeps a thread waiting; it outlives the loop and may be shared by
   /// several. nullptr: a pool of the backend's own, if it needs one.
   ThreadPool* pool = nullptr;
@@ -75,11 +77,11 @@ struct LinuxOptions {
 struct BackendOptions {
   BackendKind kind = BackendKind::best;
   WasiTraits wasi{};
-  LinuxOptions linux_system{};
+  NativeOptions native{};
 };
 
-/// `best` natively is what the environment's WEV_BACKEND names (epoll or
-/// io_uring), if it names one; else io_uring where it works, else epoll.
+/// `best` natively is what the environment's WEV_BACKEND names (io_uring, epoll, kqueue,
+/// poll), if it names one; else the first of these that works here.
 /// Errors: operation_not_supported, the platform has no such backend; in
 /// WEV_BACKEND invalid_argument, it is none;
 /// not_enough_memory; what the system said, for example too_many_files_open.

@@ -4,7 +4,13 @@
 // may ask here or there. A host may still say no: some have no sockets.
 #pragma once
 
+#include <cstdint>
+
 namespace wev {
+
+/// What a backend notes in each operation that it has (Completion::note): as large as the
+/// systems of this platform need.
+using BackendNote = std::uint32_t;
 
 #if defined(__wasm__)
 inline constexpr bool has_connections = false;  ///< making sockets, connecting, listening

@@ -97,7 +97,7 @@ class Process : private Handle {
   /// REQUIRES: is_open().
   Awaitable<ToExitStatus> wait() const noexcept {
     WEV_ASSERT(is_open(), "Process::wait: there is no process");
-    return {loop(), op::wait_process(fd())};
+    return {loop(), op::wait_process(fd(), pid_)};
   }
 
   /// Sends a signal (SIGTERM, ...) to the child itself, not to children of its own.
@@ -105,7 +105,7 @@ class Process : private Handle {
   /// invalid_argument: no signal. operation_not_permitted: it runs as someone else.
   /// REQUIRES: is_open().
   [[nodiscard]] Expected<void> kill(int signal) const {
-    return perform(op::kill_process(fd(), signal));
+    return perform(op::kill_process(fd(), pid_, signal));
   }
 
   /// This program's end of the pipe that the child has as stdin (0), stdout (1) or

@@ -21,6 +21,7 @@
 #include "wev/base/assert.hpp"
 #include "wev/base/clock.hpp"
 #include "wev/base/error.hpp"
+#include "wev/base/features.hpp"
 #include "wev/base/list.hpp"
 #include "wev/loop/operation.hpp"
 
@@ -70,12 +71,13 @@ class Completion : private Link {
 
   /// The descriptor the operation is on.
   [[nodiscard]] Descriptor& descriptor() const noexcept { return *descriptor_; }
-  /// The backend's own note, for example where the operation stands in its
-  /// poll set. Zero when start() is called.
-  std::uint32_t backend_slot = 0;
+  /// The backend's own note, for example where the operation stands in its poll set. Zero
+  /// when start() is called.
+  BackendNote note = 0;
 
  private:
   friend class Loop;
+  friend class Foreign;
   friend class TimerHeap;
   friend class CompletionQueue;
   friend class Async;
@@ -139,8 +141,8 @@ class CompletionQueue {
  public:
   [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
 
-  /// `completion` has left the backend. Exactly once for each start() that
-  /// returned nullopt, unless cancel() returned true.
+  /// `completion` has left the backend. Exactly once for each start() that returned
+  /// nullopt, unless cancel() returned a result.
   void push(Completion& completion, Result result) noexcept {
     WEV_ASSERT(completion.has(Completion::in_backend),
                "CompletionQueue::push: the backend does not have this operation");
@@ -149,6 +151,9 @@ class CompletionQueue {
     completion.unlink();
     list_.push_back(completion);
   }
+
+  /// Takes all of another one. REQUIRES: this one is empty.
+  void take(CompletionQueue& other) noexcept { list_.take(other.list_); }
 
  private:
   friend class Loop;

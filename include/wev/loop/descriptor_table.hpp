@@ -19,9 +19,15 @@
 namespace wev {
 
 struct Descriptor : Allocated {
-  int fd = -1;
+  /// The program's name for it, and the table's key.
+  int number = -1;
+  /// The system's handle of it. The same number, unless Backend::know says otherwise.
+  std::uintptr_t native = 0;
   /// The backend's notes, zero when it first sees the descriptor.
   std::uint32_t backend_flags = 0;
+  std::uint32_t backend_index = 0;
+  /// For which operations Backend::know has found out what it is.
+  enum class Known : std::uint8_t { no, for_polls, for_all } known = Known::no;
   /// By Direction; those with the backend stand in front.
   List<Completion> queues[3];
   /// Operations that have not ended, wherever they stand.
@@ -37,6 +43,8 @@ struct Descriptor : Allocated {
     return queues[static_cast<std::size_t>(direction)];
   }
   [[nodiscard]] bool idle() const noexcept { return users == 0; }
+  /// `native` on POSIX.
+  [[nodiscard]] int fd() const noexcept { return static_cast<int>(native); }
 };
 
 /// Open addressing with linear probing, by descriptor number. Numbers may be
@@ -48,9 +56,9 @@ class DescriptorTable {
   DescriptorTable& operator=(const DescriptorTable&) = delete;
   ~DescriptorTable();
 
-  [[nodiscard]] Descriptor* find(int fd) const noexcept;
+  [[nodiscard]] Descriptor* find(int number) const noexcept;
   /// Finds or makes. nullptr: out of memory, nothing changed.
-  [[nodiscard]] Descriptor* obtain(int fd) noexcept;
+  [[nodiscard]] Descriptor* obtain(int number) noexcept;
   /// REQUIRES: descriptor.idle().
   void erase(Descriptor& descriptor) noexcept;
 
@@ -67,8 +75,8 @@ class DescriptorTable {
 
  private:
   [[nodiscard]] std::size_t capacity() const noexcept { return slots_ == nullptr ? 0 : mask_ + 1; }
-  [[nodiscard]] std::size_t home(int fd) const noexcept;
-  [[nodiscard]] std::size_t slot_of(int fd) const noexcept;
+  [[nodiscard]] std::size_t home(int number) const noexcept;
+  [[nodiscard]] std::size_t slot_of(int number) const noexcept;
   [[nodiscard]] bool grow() noexcept;
 
   Descriptor** slots_ = nullptr;

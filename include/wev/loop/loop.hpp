@@ -12,8 +12,8 @@
 //   3. Collects what was notified and posted.
 //   4. Works out how long to sleep: not at all if something is deliverable, the
 //      mode is no_wait or the loop is stopped; until the first deadline; else
-//      without limit. Then backend.wait(); skipped when something is
-//      deliverable, but descriptors are looked at every 4 ms at least.
+//      without limit. Then the backend sleeps and collects; when something is
+//      deliverable it only collects, every 4 ms at least.
 //   5. Delivers what has ended. What callbacks add waits for the next tick.
 //
 // Promises
@@ -26,8 +26,12 @@
 //   - Once warm it allocates nothing. Growth happens only while an operation
 //     starts, and failing is that operation's not_enough_memory.
 //
-// Thread     One at a time: whoever calls run() or tick(). Only post() and
-//            Async::notify() are for any thread.
+// Drivers    run() is one. Any other calls tick(no_wait) again and again, and sleeps in
+//            between as it likes: until next_deadline(), or pollable() is readable, or it is
+//            told to turn the loop soon (set_driver). Nothing else is needed: another
+//            library's loop, a GUI's or a host's can own the thread.
+// Thread     One at a time: whoever calls run() or tick(). Only post(),
+//            Async::notify() and Ticket::complete() are for any thread.
 // Lifetime   Nothing may be lent when it is destroyed, see drain(), but what discard()
 //            has to close. A post() or notify() that has been delivered may be the last
 //            thing that happens to it, though the thread that made it has not returned yet.
@@ -39,6 +43,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -50,6 +55,7 @@
 #include "wev/loop/backend.hpp"
 #include "wev/loop/completion.hpp"
 #include "wev/loop/descriptor_table.hpp"
+#include "wev/loop/foreign.hpp"
 #include "wev/loop/operation.hpp"
 #include "wev/loop/timer_heap.hpp"
 
@@ -184,10 +190,30 @@ class Loop {
   std::expected<void, Error> drain();
 
   /// Whether this is called from inside run(), tick() or drain().
-  [[nodiscard]] bool running() const noexcept { return running_; }
+  [[nodiscard]] bool running() const noexcept { return running_.load(std::memory_order_relaxed); }
 
   /// Referenced completions that are lent.
   [[nodiscard]] std::size_t active() const noexcept { return active_; }
+
+  // Driven from outside --------------------------------------------------------
+
+  /// When the next tick is due at the latest: in the past if something is ready by now,
+  /// `never` if only descriptors and other threads can bring something.
+  [[nodiscard]] Instant next_deadline() const;
+
+  /// A descriptor to sleep on: readable when a tick is due before next_deadline(). It is
+  /// the backend's: watch it for reading and do nothing else with it. From the first call
+  /// on each tick hands to the system what it has started. operation_not_supported: the
+  /// backend has none (poll, wasi_poll, sim); then next_deadline() comes soon, as long as
+  /// something is in flight. Else as run() fails.
+  Expected<int> pollable();
+
+  /// Has `turn_soon(context)` called when something was added, cancelled or reset outside of a
+  /// tick, and when another thread has notified or posted: next_deadline() has changed. It is
+  /// called from that thread, must not turn the loop itself, and may be called in vain.
+  /// One driver at a time; nullptr ends its time. REQUIRES: no other thread notifies
+  /// meanwhile.
+  void set_driver(void (*turn_soon)(void* context) noexcept, void* context) noexcept;
 
   // Time ---------------------------------------------------------------------
 
@@ -200,6 +226,7 @@ class Loop {
 
  private:
   friend class Async;
+  friend class Foreign;
 
   // Lending.
   void lend(Completion& completion, const Operation& operation, void* userdata, Callback callback);
@@ -208,6 +235,9 @@ class Loop {
 
   // The steps of a tick.
   std::expected<void, Error> enter();
+  void leave() noexcept;
+  void wake() noexcept;
+  void ask_for_turn() noexcept;
   std::expected<std::size_t, Error> turn(RunMode mode);
   void start_submissions();
   std::size_t fire_timers();
@@ -225,6 +255,7 @@ class Loop {
   bool is_about_to_start(int fd);
   void start_next(Descriptor& descriptor, Direction direction);
   void start_in_backend(Completion& completion);
+  std::optional<Result> begin_in_backend(Completion& completion);
   static bool goes_on(Completion& completion, Result result);
   void start_close(Descriptor& descriptor);
 
@@ -266,6 +297,7 @@ class Loop {
 
   NotifyStack<Async> notified_;
   NotifyStack<Completion> posts_;
+  NotifyStack<ForeignSlot> completed_;
   std::atomic<unsigned> waking_{0};
 
   std::size_t active_ = 0;  // referenced and lent
@@ -274,7 +306,13 @@ class Loop {
   std::size_t discarded_ = 0;   // lent by discard()
   Instant now_;
   Instant looked_at_;  // when descriptors were last looked at
-  bool running_ = false;
+  void (*collect_completed_)(Loop& loop) noexcept = nullptr;  // of foreign operations
+  void (*turn_soon_)(void* context) noexcept = nullptr;
+  void* driver_ = nullptr;
+  const void* runner_ = nullptr;  // the thread that turns it
+  std::atomic<bool> running_{false};
+  bool turn_asked_ = false;  // the driver was told since the last turn
+  bool arms_ = false;        // somebody sleeps on pollable()
   bool stopped_ = false;
   bool draining_ = false;
 };
@@ -284,7 +322,12 @@ inline void Async::notify() noexcept {
   if (pending_.exchange(true, std::memory_order_acq_rel)) return;
   const Loop::Waking waking(loop);
   // From here on the loop may deliver and the owner may free this Async.
-  if (loop.notified_.push(*this)) loop.backend_.wake();
+  if (loop.notified_.push(*this)) loop.wake();
+}
+
+inline void Loop::wake() noexcept {
+  backend_.wake();
+  if (turn_soon_ != nullptr) turn_soon_(driver_);
 }
 
 }  // namespace wev

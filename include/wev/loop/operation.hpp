@@ -29,21 +29,24 @@
 
 #include "wev/base/clock.hpp"
 #include "wev/base/error.hpp"
+#include "wev/sys/system.hpp"
 
 namespace wev {
 
-class Address;
 class Async;
 class Completion;
+class Loop;
+class Ticket;
+struct ForeignSlot;
 struct Message;
 struct Operation;
-struct Spawn;
 
 enum class OperationKind : std::uint8_t {
   noop,
   cancel,
   timer,
   async_wait,
+  foreign,
   run_blocking,  // from here on they are a backend's
   open,
   socket,
@@ -57,6 +60,7 @@ enum class OperationKind : std::uint8_t {
   write,
   writev,
   pwrite,
+  duplicate,
   recv,
   recv_from,
   send,
@@ -80,22 +84,6 @@ enum class OperationKind : std::uint8_t {
   close,
 };
 
-/// The queue of its descriptor an operation stands in.
-enum class Direction : std::uint8_t {
-  in,
-  out,
-  unordered,
-};
-
-/// What a system tells of a descriptor.
-struct DescriptorTraits {
-  bool nonblocking = false;    ///< operations end at once, be it with "would block"
-  bool always_ready = false;   ///< a file or directory: nothing to wait for
-  bool may_be_socket = false;  ///< socket operations on it are safe
-  bool short_is_all = false;   ///< a receive that is short of its buffer has emptied it,
-                               ///< a short send has filled it
-};
-
 /// How an operation passes its time, and what it needs; bits.
 enum OperationTraits : std::uint8_t {
   at_once = 0,
@@ -111,83 +99,20 @@ struct OperationType {
   OperationKind kind;
   Direction direction;
   std::uint8_t traits;
-  /// Carries out the operation through the system, now. Ends with
-  /// resource_unavailable_try_again where a non-blocking descriptor would
+  /// Carries out the operation now, on `system` or, if that is nullptr, on the real one.
+  /// Ends with resource_unavailable_try_again where a non-blocking descriptor would
   /// block, and a connect with operation_in_progress while it is under way.
   /// nullptr where the loop itself does all there is to do.
-  Result (*perform)(const Operation& operation) noexcept;
-  /// For operations on a descriptor: finds out what it is and, if asked to,
-  /// makes it non-blocking where it can be. Fails where it is none.
-  std::expected<DescriptorTraits, Error> (*examine)(int fd, bool set_nonblocking) noexcept;
-};
-
-/// Of an operation's buffers so many are looked at; others wait for the next one.
-inline constexpr std::size_t most_buffers = 1024;
-
-/// One of several buffers. What is only read from is never written through it.
-struct IoVec {
-  std::byte* data = nullptr;
-  std::size_t size = 0;
-
-  IoVec() = default;
-  /// Of anything that is a std::span of bytes.
-  template <class Bytes>
-    requires std::is_convertible_v<Bytes, std::span<const std::byte>>
-  IoVec(Bytes&& bytes) noexcept {  // NOLINT(google-explicit-constructor)
-    const std::span<const std::byte> buffer(bytes);
-    data = const_cast<std::byte*>(buffer.data());
-    size = buffer.size();
-  }
-};
-
-/// Bits of op::poll's result.
-enum Readiness : std::size_t {
-  readable = 1,
-  writable = 2,
-};
-
-/// Flags of op::recv, combined with `|`.
-enum RecvFlags : std::uint32_t {
-  recv_peek = 1,  ///< leave the bytes in the queue
+  Result (*perform)(const Operation& operation, System* system) noexcept;
+  /// For operations on a descriptor: System::examine, on the same.
+  Expected<DescriptorTraits> (*examine)(int fd, bool set_nonblocking, System* system) noexcept;
+  /// Of foreign operations, see foreign.hpp: begins one, and ends it early if it can.
+  void (*begin)(Loop& loop, Completion& completion) noexcept = nullptr;
+  bool (*leave)(Completion& completion) noexcept = nullptr;
 };
 
 /// In an operation's flags: see op::whole.
 inline constexpr std::uint32_t transfer_whole = 1u << 31;
-
-/// Flags of op::open, combined with `|`; one of the first two at least.
-enum OpenFlags : std::uint32_t {
-  open_read = 1,
-  open_write = 2,
-  open_create = 4,      ///< make it where it is missing
-  open_exclusive = 8,   ///< with open_create: fail where it is there
-  open_truncate = 16,   ///< empty it
-  open_append = 32,     ///< each write goes to its end
-  open_directory = 64,  ///< fail where it is no directory
-};
-
-enum class SocketFamily : std::uint8_t { ipv4, ipv6, unix_path };
-enum class SocketType : std::uint8_t { stream, datagram };
-
-/// With what set_option takes.
-enum class SocketOption : std::uint8_t {
-  reuse_address,   ///< 0 or 1
-  reuse_port,      ///< 0 or 1
-  no_delay,        ///< 0 or 1: TCP sends small pieces at once
-  keep_alive,      ///< 0 or 1
-  broadcast,       ///< 0 or 1
-  ipv6_only,       ///< 0 or 1
-  ttl,             ///< hops
-  send_buffer,     ///< bytes; systems take it as a hint
-  receive_buffer,  ///< bytes; systems take it as a hint
-  linger,          ///< seconds that close gives what is unsent, and keeps the thread
-                   ///< for; 0: it resets the connection; -1: the system's own way
-};
-
-enum class Shutdown : std::uint32_t {
-  receive = 1,
-  send = 2,
-  both = 3,
-};
 
 struct Operation {
   struct Io {
@@ -206,6 +131,12 @@ struct Operation {
     Result (*function)(void* argument) noexcept;
     void* argument;
   };
+  struct Foreign {
+    void (*start)(void* context, Ticket ticket) noexcept;
+    bool (*cancel)(void* context, Ticket ticket) noexcept;
+    void* context;
+    ForeignSlot* slot;  ///< the loop's, while it is under way
+  };
   struct Timer {
     Duration delay;   ///< from loop.now() at add()
     Duration period;  ///< what rearm adds
@@ -223,12 +154,15 @@ struct Operation {
     Cancel cancel;
     Async* async;
     Blocking blocking;
+    Foreign foreign;
   };
 
   [[nodiscard]] OperationKind kind() const noexcept { return type->kind; }
   [[nodiscard]] bool has(OperationTraits trait) const noexcept {
     return (type->traits & trait) != 0;
   }
+  /// Carries it out now, see OperationType::perform. REQUIRES: it is not the loop's own.
+  Result perform(System* system = nullptr) const noexcept { return type->perform(*this, system); }
   [[nodiscard]] bool on_descriptor() const noexcept { return kind() >= OperationKind::poll; }
 };
 
@@ -238,6 +172,7 @@ extern const OperationType noop_type;
 extern const OperationType cancel_type;
 extern const OperationType timer_type;
 extern const OperationType async_wait_type;
+extern const OperationType foreign_type;
 extern const OperationType run_blocking_type;
 extern const OperationType open_type;
 extern const OperationType socket_type;
@@ -250,6 +185,7 @@ extern const OperationType pread_type;
 extern const OperationType write_type;
 extern const OperationType writev_type;
 extern const OperationType pwrite_type;
+extern const OperationType duplicate_type;
 extern const OperationType recv_type;
 extern const OperationType recv_from_type;
 extern const OperationType send_type;
@@ -321,6 +257,14 @@ inline Operation async_wait(Async& async) noexcept {
   return {.type = &async_wait_type, .async = &async};
 }
 
+/// Ends with what Ticket::complete is given, see foreign.hpp. `cancel` may be nullptr: it
+/// cannot be interrupted.
+inline Operation foreign(void (*start)(void* context, Ticket ticket) noexcept,
+                         bool (*cancel)(void* context, Ticket ticket) noexcept,
+                         void* context) noexcept {
+  return {.type = &foreign_type, .foreign = {start, cancel, context, nullptr}};
+}
+
 /// Ends with what `function` returned, which was called with `argument` on a
 /// thread that may be kept waiting: for what the system has no operation for. On
 /// systems without threads (WASI 0.1) the loop's own is kept.
@@ -378,6 +322,10 @@ inline Operation pipe(std::span<int, 2> ends) noexcept {
   return {.type = &pipe_type,
           .io = {-1, 0, reinterpret_cast<std::byte*>(ends.data()), ends.size(), {0}}};
 }
+
+/// Ends with another descriptor of what `fd` is, which lasts when `fd` is closed. WASI 0.1
+/// has none: operation_not_supported.
+inline Operation duplicate(int fd) noexcept { return internal::io(duplicate_type, fd); }
 
 // Sockets ----------------------------------------------------------------------------
 // WASI 0.1 has accept, recv, send and shutdown, on some hosts; the others end
@@ -454,9 +402,6 @@ inline Operation shutdown(int fd, Shutdown how) noexcept {
 
 // Files ------------------------------------------------------------------------------
 
-/// `directory` of op::open: paths count from where the program was started.
-inline constexpr int working_directory = -100;
-
 /// Ends with a new descriptor. `path` counts from `directory`, which has to stay
 /// open until then; `mode`: the permissions of what is made.
 inline Operation open(int directory, const char* path, std::uint32_t flags,
@@ -480,14 +425,15 @@ inline Operation spawn(Spawn& spawn) noexcept {
   operation.io.spawn = &spawn;
   return operation;
 }
-/// Set in the result of wait_process if a signal ended the process.
-inline constexpr std::size_t ended_by_signal = 256;
 /// Ends when the process has: with its exit code, or the signal that ended it and
 /// the bit ended_by_signal. The process can be waited for again.
-inline Operation wait_process(int fd) noexcept { return internal::io(wait_process_type, fd); }
+inline Operation wait_process(int fd, int pid) noexcept {
+  return internal::io(wait_process_type, fd, {}, 0, static_cast<std::uint32_t>(pid));
+}
 /// Ends with 0. Of a process that has ended it does nothing.
-inline Operation kill_process(int fd, int signal) noexcept {
-  return internal::io(kill_process_type, fd, {}, 0, static_cast<std::uint32_t>(signal));
+inline Operation kill_process(int fd, int pid, int signal) noexcept {
+  return internal::io(kill_process_type, fd, {}, static_cast<std::uint64_t>(signal),
+                      static_cast<std::uint32_t>(pid));
 }
 /// Ends with 0: nobody will wait for the process any more, its descriptor is about
 /// to be closed. Once for each spawn.

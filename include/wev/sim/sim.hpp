@@ -4,7 +4,7 @@
 // takes no time. Pipes, files and sockets live in memory. And by its seed it
 // takes every freedom that backend.hpp leaves a real system: an operation ends
 // at once or later, in any order, with fewer bytes than asked for; a cancel
-// comes at once, late or too late; wait() wakes for nothing. A program that is
+// comes at once, late or too late; sleep() wakes for nothing. A program that is
 // right on a thousand seeds leans on no accident of one system, and one that is
 // wrong is so again on the same seed.
 //
@@ -47,7 +47,7 @@ class Sim final : public Backend {
     /// Now and then up to so long passes while the clock is looked at, as if the
     /// machine had been busy with something else: what a program does "at once"
     /// is late, and timers of different delays are due together. At 0 time
-    /// passes only in wait() and advance().
+    /// passes only in sleep() and advance().
     Duration longest_stall = Duration::zero();
   };
 
@@ -72,7 +72,7 @@ class Sim final : public Backend {
 
   /// Carries out any operation on a descriptor at once, as another process
   /// would: what would block is resource_unavailable_try_again.
-  Result perform(const Operation& operation) override;
+  Result perform(const Operation& operation) { return Backend::perform(operation); }
   Result read(int fd, std::span<std::byte> buffer) { return perform(op::read(fd, buffer)); }
   Result write(int fd, std::string_view text) {
     return perform(op::write(fd, std::as_bytes(std::span(text))));
@@ -91,11 +91,15 @@ class Sim final : public Backend {
 
   // Backend -------------------------------------------------------------------
 
+  Expected<void> know(Descriptor& descriptor, const Operation& operation) override;
   std::optional<Result> start(Completion& completion) override;
-  bool cancel(Completion& completion) override;
-  std::expected<void, Error> wait(Instant deadline, CompletionQueue& done) override;
+  std::optional<Result> cancel(Completion& completion) override;
+  Expected<void> collect(CompletionQueue& done) override;
+  Expected<void> sleep(Instant until) override;
   void wake() noexcept override;
   [[nodiscard]] Instant now() const override;
+  [[nodiscard]] Instant look_by() const override;
+  System* system() noexcept override;
 
  private:
   struct Flight {
@@ -106,7 +110,7 @@ class Sim final : public Backend {
 
   [[nodiscard]] bool can_end(const Flight& flight) const;
   void remove(std::size_t i);
-  bool end_some(CompletionQueue& done);
+  void end_some(CompletionQueue& done);
   Result outcome(const Flight& flight);
 
   Options options_;
@@ -114,7 +118,7 @@ class Sim final : public Backend {
   std::unique_ptr<World> world_;
   std::unique_ptr<Random> stalls_;  // of its own: moods are the same with stalls and without
   mutable Instant now_{std::chrono::seconds(1)};
-  Array<Flight> flights_;      // backend_slot is the index + 1
+  Array<Flight> flights_;      // a completion's note is the index + 1
   Array<Completion*> ending_;  // end_some()'s; has room for all flights
   std::atomic<bool> woken_{false};
 };

@@ -1,4 +1,6 @@
-// The backends of WASI 0.1.
+// WASI 0.1 has one backend, and a program for it no environment that it need not ask for.
+#include <new>
+
 #include "backend/wasi_poll.hpp"
 
 namespace wev {

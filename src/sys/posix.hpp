@@ -1,10 +1,11 @@
-// linux.hpp: what the Linux files of sys/ share.
+// posix.hpp: what POSIX systems share, for their backends.
 #pragma once
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include "wev/base/error.hpp"
-#include "wev/loop/operation.hpp"
+#include "wev/sys/system.hpp"
 
 namespace wev::sys {
 
@@ -25,9 +26,18 @@ void block_sigpipe() noexcept;
 void discard_sigpipe() noexcept;
 
 /// Arguments of system calls that a backend makes in its own way.
-int recv_flags(const Operation& operation) noexcept;
-int open_flags(const Operation& operation) noexcept;
-int iovec_count(const Operation& operation) noexcept;
+int recv_flags(std::uint32_t flags) noexcept;
+int open_flags(std::uint32_t flags) noexcept;
+
+/// What poll(2) is asked for to wait for reading.
+#if defined(POLLRDHUP)
+inline constexpr short poll_in = POLLIN | POLLRDHUP;
+#else
+inline constexpr short poll_in = POLLIN;
+#endif
+/// ppoll(2), where there is one; how many are ready. `unlimited`: without a timeout.
+Result poll_many(pollfd* descriptors, std::size_t count, const timespec& timeout,
+                 bool unlimited) noexcept;
 
 /// Whether close() has closed: Linux does, though a signal or a slow disk makes it
 /// say something else.

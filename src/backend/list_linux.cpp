@@ -1,0 +1,17 @@
+#include "backend/epoll.hpp"
+#include "backend/io_uring.hpp"
+#include "backend/list.hpp"
+#include "backend/poll.hpp"
+
+namespace wev {
+
+std::span<const ListedBackend> listed_backends() noexcept {
+  static constexpr ListedBackend all[] = {
+      {BackendKind::io_uring, "io_uring", make_native<IoUring>},
+      {BackendKind::epoll, "epoll", make_native<Epoll>},
+      {BackendKind::poll, "poll", make_native<Poll>},
+  };
+  return all;
+}
+
+}  // namespace wev

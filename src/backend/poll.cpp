@@ -1,0 +1,80 @@
+#include "backend/poll.hpp"
+
+#include "sys/posix.hpp"
+
+namespace wev {
+
+namespace {
+
+// For a driver that cannot sleep on anything.
+constexpr Duration look_interval = std::chrono::milliseconds(1);
+
+constexpr short events_of(Direction direction) noexcept {
+  return direction == Direction::in ? sys::poll_in : POLLOUT;
+}
+
+}  // namespace
+
+Poll::Poll(const BackendOptions& options) noexcept : ReadinessBackend(options.native) {
+  if (waker_.fd() < 0) {
+    works_ = std::unexpected(sys::last_error());
+  } else if (!polled_.push_back({waker_.fd(), POLLIN, 0}) || !owners_.push_back(nullptr)) {
+    works_ = std::unexpected(std::errc::not_enough_memory);
+  }
+}
+
+Instant Poll::look_by() const { return after(now(), look_interval); }
+
+// poll(2) takes whatever is open.
+Expected<bool> Poll::add(Descriptor&) noexcept {
+  if (!polled_.reserve(added_ + 2) || !owners_.reserve(added_ + 2)) {
+    return std::unexpected(std::errc::not_enough_memory);
+  }
+  ++added_;
+  return true;
+}
+
+void Poll::remove(Descriptor&) noexcept { --added_; }
+
+void Poll::watch(Descriptor& descriptor, Direction direction, bool waits) noexcept {
+  std::uint32_t& index = descriptor.backend_index;
+  if (index == 0) {
+    if (!waits) return;
+    index = static_cast<std::uint32_t>(polled_.size());
+    (void)polled_.push_back({descriptor.fd(), 0, 0});  // reserved by add()
+    (void)owners_.push_back(&descriptor);
+  }
+  short& events = polled_[index].events;
+  events =
+      static_cast<short>(waits ? events | events_of(direction) : events & ~events_of(direction));
+  if (events != 0) return;
+  polled_[index] = polled_.back();
+  owners_[index] = owners_.back();
+  owners_[index]->backend_index = index;
+  polled_.pop_back();
+  owners_.pop_back();
+  index = 0;
+}
+
+Expected<void> Poll::poll(Instant until, Instant now) noexcept {
+  const Result count =
+      sys::poll_many(polled_.data(), polled_.size(), timeout_until(until, now), until == never);
+  if (!count && count.error() != std::errc::interrupted) return std::unexpected(count.error());
+  if (!count || *count == 0) return {};
+  if (polled_[0].revents != 0) waker_.drain();
+  // Last first: one that is taken may leave the set, which moves the last to its place.
+  for (std::size_t i = polled_.size(); i-- > 1;) {
+    if (polled_[i].revents != 0) take(*owners_[i], polled_[i].revents);
+  }
+  return {};
+}
+
+void Poll::take(Descriptor& descriptor, short events) noexcept {
+  constexpr short ended = POLLHUP | POLLERR | POLLNVAL;
+  if ((events & ~(POLLIN | POLLOUT)) != 0) over(descriptor, Direction::in);
+  if ((events & ended) != 0) over(descriptor, Direction::out);
+  if ((events & (sys::poll_in | ended)) != 0) ready(descriptor, Direction::in);
+  if ((events & (POLLOUT | ended)) != 0) ready(descriptor, Direction::out);
+}
+
+}  // namespace wev

@@ -1,0 +1,143 @@
+#include "backend/readiness.hpp"
+
+#include "backend/attempt.hpp"
+#include "sys/posix.hpp"
+
+namespace wev {
+
+// Getting to know ------------------------------------------------------------------
+
+Expected<void> ReadinessBackend::know(Descriptor& descriptor, const Operation& operation) {
+  std::uint32_t& flags = descriptor.backend_flags;
+  if (descriptor.known == Descriptor::Known::no) {
+    if (auto known = know_first(descriptor, operation); !known) return known;
+  }
+  if (operation.kind() == OperationKind::poll) return {};
+  if ((flags & (added | nonblocking)) == added) {
+    sys::set_nonblocking(descriptor.fd(), true);
+    flags |= nonblocking | (is_stdio(descriptor) ? made_nonblocking : 0u);
+  }
+  return {};
+}
+
+Expected<void> ReadinessBackend::know_first(Descriptor& descriptor, const Operation& operation) {
+  const auto traits = operation.type->examine(descriptor.fd(), false, nullptr);
+  if (!traits) return std::unexpected(traits.error());
+  const auto can_wait = traits->always_ready ? false : add(descriptor);
+  if (!can_wait) return std::unexpected(can_wait.error());
+  descriptor.backend_flags = (*can_wait ? added : 0u) | (traits->short_is_all ? short_is_all : 0u) |
+                             (traits->nonblocking ? nonblocking : 0u);
+  if (is_stdio(descriptor)) stdio_[descriptor.native] = &descriptor;
+  return {};
+}
+
+void ReadinessBackend::release(Descriptor& descriptor) noexcept {
+  // Closing is not enough where the descriptor was duplicated.
+  if ((descriptor.backend_flags & added) != 0) remove(descriptor);
+  if (is_stdio(descriptor)) let_go_of_stdio(descriptor);
+  descriptor.backend_flags = 0;
+}
+
+// Stdio is shared with other programs, which are used to it blocking; and often
+// two or three of its descriptors are one open file.
+void ReadinessBackend::let_go_of_stdio(Descriptor& descriptor) noexcept {
+  stdio_[descriptor.native] = nullptr;
+  if ((descriptor.backend_flags & made_nonblocking) == 0) return;
+  sys::set_nonblocking(descriptor.fd(), false);
+  for (Descriptor* other : stdio_) {
+    if (other == nullptr || (other->backend_flags & nonblocking) == 0 ||
+        sys::is_nonblocking(other->fd())) {
+      continue;
+    }
+    sys::set_nonblocking(other->fd(), true);
+    other->backend_flags |= made_nonblocking;
+  }
+}
+
+// Starting -------------------------------------------------------------------------
+
+std::optional<Result> ReadinessBackend::start(Completion& completion) {
+  const Operation& operation = completion.operation();
+  if (operation.kind() == OperationKind::close) release(completion.descriptor());
+  if (!operation.has(waits) && !operation.has(blocks)) return operation.perform();
+  if (!operation.on_descriptor()) return blocking_.start(completion);
+  Descriptor& descriptor = completion.descriptor();
+  if (transfers_nothing(operation)) return 0;
+  if (operation.has(blocks)) return blocking_.start(completion);
+  if ((descriptor.backend_flags & added) == 0) {
+    if (operation.kind() == OperationKind::poll) return readiness_of(operation);
+    return blocking_.start(completion);
+  }
+  const Direction direction = operation.type->direction;
+  if ((descriptor.backend_flags & of(blocked, direction)) == 0) {
+    if (auto result = try_now(completion)) return result;
+  }
+  completion.note = waiting;
+  watch(descriptor, direction, true);
+  return std::nullopt;
+}
+
+// What the result tells of the descriptor's readiness is noted. It was added before, so
+// what changes meanwhile will be told.
+std::optional<Result> ReadinessBackend::try_now(const Completion& completion) noexcept {
+  const Operation& operation = completion.operation();
+  std::uint32_t& flags = completion.descriptor().backend_flags;
+  std::optional<Result> result;
+  do {
+    result = attempt(operation);
+  } while (result && !*result && result->error() == std::errc::interrupted);
+  if (!result || tells_by_being_short(operation, flags, *result)) {
+    flags |= of(blocked, operation.type->direction);
+  }
+  return result;
+}
+
+bool ReadinessBackend::tells_by_being_short(const Operation& operation, std::uint32_t flags,
+                                            const Result& result) noexcept {
+  return operation.has(moves_bytes) && (flags & short_is_all) != 0 &&
+         (flags & of(always_try, operation.type->direction)) == 0 &&
+         (operation.io.flags & recv_peek) == 0 && result && *result > 0 &&
+         *result < size_of(operation);
+}
+
+std::optional<Result> ReadinessBackend::cancel(Completion& completion) {
+  if (Blocking::has(completion)) return blocking_.cancel(completion);
+  completion.note = 0;
+  watch(completion.descriptor(), completion.operation().type->direction, false);
+  return std::unexpected(Errc::operation_canceled);
+}
+
+// Waiting --------------------------------------------------------------------------
+
+Expected<void> ReadinessBackend::sleep(Instant until) {
+  disarm();
+  const Instant at = begin_of_wait(until);
+  const bool sleeps = until > at && waker_.begin_sleep();
+  const auto polled = poll(sleeps ? until : at, at);
+  if (sleeps) waker_.end_sleep();
+  slept_ = true;
+  return polled;
+}
+
+Expected<void> ReadinessBackend::collect(CompletionQueue& done) {
+  disarm();
+  Expected<void> polled;
+  if (!std::exchange(slept_, false)) polled = poll(Instant(), Instant());
+  done.take(ended_);
+  blocking_.collect(done);
+  return polled;
+}
+
+void ReadinessBackend::ready(Descriptor& descriptor, Direction direction) noexcept {
+  descriptor.backend_flags &= ~of(blocked, direction);
+  List<Completion>& queue = descriptor.queue(direction);
+  if (queue.empty() || queue.front().note != waiting) return;
+  Completion& completion = queue.front();
+  if (const auto result = try_now(completion)) {
+    completion.note = 0;
+    watch(descriptor, direction, false);
+    ended_.push(completion, *result);
+  }
+}
+
+}  // namespace wev
