@@ -21,7 +21,7 @@ count() {  # NAME COMMAND...
     say "$name ended with status $status behind its result"
     f=1
   fi
-  [ "$f" = 0 ] || failures+=("$name:" "$(grep -a -B 8 -A 4 '^to repeat:' "$log" | head -n 60)")
+  [ "$f" = 0 ] || failures+=("$name:" "$(what_failed "$log")")
   rm -f "$log"
   say "$p passed, $f failed, $s skipped"
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
@@ -50,6 +50,12 @@ skip() {  # NAME REASON
 count_failed_build() { failed=$((failed + 1)); }
 
 row() { printf '%-34s %8s %8s %8s\n' "$@"; }  # NAME PASSED FAILED SKIPPED
+
+# The failed tests in a log, or its last lines where the program crashed or names none so.
+what_failed() {  # LOG
+  { grep -a -B 8 -A 4 '^to repeat:' "$1" || grep -a -v '^RESULT ' "$1" | tail -n 20; } |
+    head -n 60 || true  # head may end before grep
+}
 
 print_summary() {
   heading "summary"
