@@ -1,0 +1,10 @@
+# ./dev ci: what CI runs. Uses tidy.sh.
+
+ci() {
+  local host
+  tidy
+  WEV_PRESETS="native clang asan tsan" ./dev test
+  for host in "${required_hosts[@]}"; do
+    version_of "$host" > /dev/null || { say "CI needs the host $host"; return 1; }
+  done
+}
