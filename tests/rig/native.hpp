@@ -8,7 +8,7 @@ namespace wev::test {
 
 class NativeRig : public Rig {
  public:
-  explicit NativeRig(BackendOptions options);
+  NativeRig(BackendOptions options, std::uint64_t moods);
 
   std::unique_ptr<Loop> loop() override;
   std::pair<int, int> pipe() override;
@@ -26,6 +26,10 @@ class NativeRig : public Rig {
 };
 
 class NativeContract : public Network {};
+
+/// Has the system that the backends stand on take its freedoms at random; 0: none of them.
+/// false: it is the real one, and takes those it likes.
+bool set_moods(std::uint64_t seed);
 
 /// All backends there are, with and without what newer kernels have.
 std::vector<RigMaker> native_rigs();

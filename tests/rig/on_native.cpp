@@ -36,7 +36,8 @@ int socket_without_network() {
 
 }  // namespace
 
-NativeRig::NativeRig(BackendOptions options) : options_(options) {
+NativeRig::NativeRig(BackendOptions options, std::uint64_t moods) : options_(options) {
+  set_moods(moods);
   static const std::size_t limit = descriptor_limit();
   static const bool has_own_networks = [] {
     const int fd = socket_without_network();
@@ -109,9 +110,10 @@ void NativeRig::check() { EXPECT_EQ(open_descriptors(), descriptors_) << "descri
 namespace {
 
 // Nothing, where the library that is linked has no such backend, or the system refuses it.
-void add(std::vector<RigMaker>& rigs, std::string name, const BackendOptions& options) {
+void add(std::vector<RigMaker>& rigs, std::string name, const BackendOptions& options,
+         std::uint64_t moods = 0) {
   if (!make_backend({.kind = options.kind})) return;
-  rigs.push_back({std::move(name), [options] { return std::make_unique<NativeRig>(options); }});
+  rigs.push_back({std::move(name), [=] { return std::make_unique<NativeRig>(options, moods); }});
 }
 
 }  // namespace
@@ -122,6 +124,9 @@ std::vector<RigMaker> native_rigs() {
   add(all, "epoll_coarse",
       {.kind = BackendKind::epoll, .native = {.without = linux_fine_timeouts}});
   add(all, "kqueue", {.kind = BackendKind::kqueue});
+  for (std::uint64_t seed = 1; set_moods(seed) && seed <= 8; ++seed) {
+    add(all, "kqueue_moody_" + std::to_string(seed), {.kind = BackendKind::kqueue}, seed);
+  }
   add(all, "poll", {.kind = BackendKind::poll});
   const auto ring = [&all](std::string name, unsigned entries, std::uint32_t without) {
     add(all, std::move(name),
