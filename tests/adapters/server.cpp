@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "support/process.hpp"
+#include "support/system.hpp"
 #include "wev/base/address.hpp"
 
 namespace wev::test {

@@ -1,16 +1,12 @@
 // The contract and the network suite on the native backends, on this kernel.
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <thread>
 
 #include "rig/native.hpp"
-#include "support/process.hpp"
+#include "support/system.hpp"
 #include "support/threads.hpp"
 
 namespace wev::test {
@@ -25,15 +21,6 @@ std::size_t descriptor_limit() {
   return limit.rlim_cur;
 }
 
-// In a network of its own, where even the loopback is down. Only that thread is in it.
-int socket_without_network() {
-  int fd = -1;
-  std::thread([&fd] {
-    if (::unshare(CLONE_NEWNET) == 0) fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  }).join();
-  return fd;
-}
-
 }  // namespace
 
 NativeRig::NativeRig(BackendOptions options, std::uint64_t moods) : options_(options) {
@@ -44,7 +31,7 @@ NativeRig::NativeRig(BackendOptions options, std::uint64_t moods) : options_(opt
     if (fd >= 0) ::close(fd);
     return fd >= 0;
   }();
-  if (!has_own_networks) traits_.no_unreachable = "this user may make no network of its own";
+  if (!has_own_networks) traits_.no_unreachable = "no network of its own can be had here";
   traits_.many_timers = 200'000;
   traits_.many_descriptors = 2'000;
   traits_.many_connections = std::min<std::size_t>(5'000, (limit - 100) / 2);
@@ -58,14 +45,12 @@ std::unique_ptr<Loop> NativeRig::loop() {
 }
 
 std::pair<int, int> NativeRig::pipe() {
-  std::array<int, 2> ends{};
-  EXPECT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+  const std::array<int, 2> ends = open_pipe(Blocks::no);
   return {ends[0], ends[1]};
 }
 
 std::pair<int, int> NativeRig::socket_pair() {
-  std::array<int, 2> ends{};
-  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const std::array<int, 2> ends = open_socket_pair(Blocks::no);
   return {ends[0], ends[1]};
 }
 
@@ -90,8 +75,7 @@ int NativeRig::connect(int listener) {
 }
 
 int NativeRig::file(std::string_view contents) {
-  const int fd = ::memfd_create("wev-test", MFD_CLOEXEC);
-  EXPECT_GE(fd, 0);
+  const int fd = open_file();
   EXPECT_EQ(write(fd, contents), Result(contents.size()));
   EXPECT_EQ(::lseek(fd, 0, SEEK_SET), 0);
   return fd;

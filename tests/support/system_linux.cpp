@@ -1,9 +1,31 @@
-#include "support/process.hpp"
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <filesystem>
 #include <iterator>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "support/system.hpp"
 
 namespace wev::test {
+
+int open_file() {
+  const int fd = ::memfd_create("wev-test", MFD_CLOEXEC);
+  EXPECT_GE(fd, 0);
+  return fd;
+}
+
+// Only that thread is in it.
+int socket_without_network() {
+  int fd = -1;
+  std::thread([&fd] {
+    if (::unshare(CLONE_NEWNET) == 0) fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  }).join();
+  return fd;
+}
 
 std::size_t open_descriptors() {
   const std::filesystem::directory_iterator all("/proc/self/fd");
@@ -16,12 +38,6 @@ std::set<std::string> threads() {
     ids.insert(thread.path().filename());
   }
   return ids;
-}
-
-std::set<std::string> threads_since(const std::set<std::string>& before) {
-  std::set<std::string> now = threads();
-  std::erase_if(now, [&](const std::string& id) { return before.contains(id); });
-  return now;
 }
 
 }  // namespace wev::test
