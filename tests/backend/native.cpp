@@ -164,7 +164,7 @@ TEST_P(NativeContract, WritingToAPeerThatIsGoneRaisesNoSignal) {
   for (const Probe* p : {&c, &d, &e}) EXPECT_END(*p, std::errc::broken_pipe);
   sigset_t pending;
   ASSERT_EQ(::sigpending(&pending), 0);
-  EXPECT_EQ(::sigismember(&pending, SIGPIPE), 0) << "it waits to be unblocked";
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 0) << "it waits to be unblocked";
 }
 
 // Terminals ------------------------------------------------------------------------------

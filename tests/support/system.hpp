@@ -27,6 +27,9 @@ int socket_without_network();
 
 // This process.
 
+/// How much room a block of malloc's has.
+std::size_t usable_size(void* memory);
+
 /// Descriptors that are open; the one that counting may take is among them.
 std::size_t open_descriptors();
 

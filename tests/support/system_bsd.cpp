@@ -5,7 +5,9 @@
 
 #if defined(__APPLE__)
 #include <mach/mach.h>
+#include <malloc/malloc.h>
 #else
+#include <malloc_np.h>
 #include <sys/sysctl.h>
 #include <sys/user.h>
 #endif
@@ -40,6 +42,8 @@ std::size_t open_descriptors() {
 
 #if defined(__APPLE__)
 
+std::size_t usable_size(void* memory) { return ::malloc_size(memory); }
+
 std::set<std::string> threads() {
   std::set<std::string> ids;
   thread_act_array_t all = nullptr;
@@ -54,6 +58,8 @@ std::set<std::string> threads() {
 }
 
 #else
+
+std::size_t usable_size(void* memory) { return ::malloc_usable_size(memory); }
 
 std::set<std::string> threads() {
   int what[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID | KERN_PROC_INC_THREAD, ::getpid()};

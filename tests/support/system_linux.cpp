@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -26,6 +27,8 @@ int socket_without_network() {
   }).join();
   return fd;
 }
+
+std::size_t usable_size(void* memory) { return ::malloc_usable_size(memory); }
 
 std::size_t open_descriptors() {
   const std::filesystem::directory_iterator all("/proc/self/fd");
