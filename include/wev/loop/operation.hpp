@@ -106,7 +106,7 @@ struct OperationType {
   Result (*perform)(const Operation& operation, System* system) noexcept;
   /// For operations on a descriptor: System::examine, on the same.
   Expected<DescriptorTraits> (*examine)(int fd, bool set_nonblocking, System* system) noexcept;
-  /// Of foreign operations, see foreign.hpp: begins one, and ends it early if it can.
+  /// Of foreign operations, see class Foreign.
   void (*begin)(Loop& loop, Completion& completion) noexcept = nullptr;
   bool (*leave)(Completion& completion) noexcept = nullptr;
 };
@@ -135,7 +135,7 @@ struct Operation {
     void (*start)(void* context, Ticket ticket) noexcept;
     bool (*cancel)(void* context, Ticket ticket) noexcept;
     void* context;
-    ForeignSlot* slot;  ///< the loop's, while it is under way
+    ForeignSlot* slot;  ///< the loop's, from start() on
   };
   struct Timer {
     Duration delay;   ///< from loop.now() at add()
@@ -257,7 +257,7 @@ inline Operation async_wait(Async& async) noexcept {
   return {.type = &async_wait_type, .async = &async};
 }
 
-/// Ends with what Ticket::complete is given, see foreign.hpp. `cancel` may be nullptr: it
+/// Ends with what Ticket::complete is given, see foreign.hpp. Without `cancel` (nullptr) it
 /// cannot be interrupted.
 inline Operation foreign(void (*start)(void* context, Ticket ticket) noexcept,
                          bool (*cancel)(void* context, Ticket ticket) noexcept,
