@@ -63,7 +63,7 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
 
   if (auto result = try_now(completion)) return result;
   patience_ = shortest;
-  const bool park = refuses_to_poll(completion) || subscribed_both_ways(completion);
+  const bool park = refuses_to_poll(completion) || subscribed_other_way(completion) != nullptr;
   const bool added = park ? set_.park(completion) : set_.subscribe(completion);
   if (!added) return std::unexpected(std::errc::not_enough_memory);
   return std::nullopt;
@@ -133,10 +133,12 @@ std::optional<Result> WasiPoll::carry_out(const Completion& completion) {
 }
 
 // Node ignores the second subscription of a descriptor, others fail the call.
-bool WasiPoll::subscribed_both_ways(const Completion& completion) const {
+Completion* WasiPoll::subscribed_other_way(const Completion& completion) {
   const bool in = completion.operation().type->direction == Direction::in;
   const auto& other = completion.descriptor().queue(in ? Direction::out : Direction::in);
-  return !other.empty() && PollSet::contains(other.front()) && !PollSet::is_parked(other.front());
+  const bool subscribed =
+      !other.empty() && PollSet::contains(other.front()) && !PollSet::is_parked(other.front());
+  return subscribed ? &other.front() : nullptr;
 }
 
 std::optional<Result> WasiPoll::cancel(Completion& completion) {
@@ -169,7 +171,7 @@ Expected<void> WasiPoll::collect(CompletionQueue& done) {
   return looked;
 }
 
-Instant WasiPoll::look_by() const { return after(now(), std::min(patience_, longest_unsure)); }
+Instant WasiPoll::look_by() const { return now() + longest_unsure; }
 
 void WasiPoll::finish(Completion& completion, Result result) {
   patience_ = shortest;
@@ -177,18 +179,19 @@ void WasiPoll::finish(Completion& completion, Result result) {
   ended_.push(completion, result);
 }
 
+bool WasiPoll::finish_now(Completion& completion) {
+  const auto result = try_now(completion);
+  if (result) finish(completion, *result);
+  return result.has_value();
+}
+
 void WasiPoll::try_parked() {
   for (std::size_t i = set_.parked_size(); i-- > 0;) {
     Completion& completion = set_.parked(i);
-    if (const auto result = try_now(completion)) {
-      finish(completion, *result);
-    } else if (!refuses_to_poll(completion)) {
-      // Takes turns with the other direction, or has it for itself by now.
-      const bool in = completion.operation().type->direction == Direction::in;
-      auto& other = completion.descriptor().queue(in ? Direction::out : Direction::in);
-      if (subscribed_both_ways(completion)) set_.park_subscribed(other.front());
-      set_.subscribe_parked(completion);
-    }
+    if (finish_now(completion) || refuses_to_poll(completion)) continue;
+    // Takes turns with the other direction, or has it for itself by now.
+    if (Completion* other = subscribed_other_way(completion)) set_.park_subscribed(*other);
+    set_.subscribe_parked(completion);
   }
 }
 
@@ -200,11 +203,8 @@ std::optional<Duration> WasiPoll::look() {
   bool left = false;
   for (std::size_t i = set_.size(); i-- > 0;) {
     Completion& completion = set_[i];
-    if (const auto result = try_now(completion)) {
-      finish(completion, *result);
-    } else if (completion.operation().kind() == OperationKind::poll || !can_try(completion)) {
-      left = true;
-    }
+    if (finish_now(completion)) continue;
+    left = left || completion.operation().kind() == OperationKind::poll || !can_try(completion);
   }
   if (!left) return std::nullopt;
   return ++looks_ % looks_per_wait == 0 ? shortest : Duration::zero();

@@ -44,9 +44,10 @@ class WasiPoll final : public Backend {
   static bool can_try(const Completion& completion);
   static std::optional<Result> try_now(const Completion& completion);
   static std::optional<Result> carry_out(const Completion& completion);
-  [[nodiscard]] bool subscribed_both_ways(const Completion& completion) const;
+  static Completion* subscribed_other_way(const Completion& completion);
 
   void finish(Completion& completion, Result result);
+  bool finish_now(Completion& completion);
   void try_parked();
   std::optional<Duration> look();
   [[nodiscard]] Duration timeout_until(Instant deadline, Instant now) const;

@@ -267,8 +267,8 @@ void Loop::set_driver(void (*turn_soon)(void* context) noexcept, void* context) 
   turn_asked_ = false;
 }
 
-// Once between two turns.
-void Loop::ask_for_turn() noexcept {
+// Once between two turns. Few loops have a driver: not inlined, it costs those without one test.
+[[gnu::noinline]] void Loop::ask_for_turn() noexcept {
   if (running() || std::exchange(turn_asked_, true)) return;
   turn_soon_(driver_);
 }
@@ -352,8 +352,7 @@ std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
   const Completion* first = timers_.first();
   const Instant until = first != nullptr ? first->deadline_ : never;
   CompletionQueue done;
-  std::expected<void, Error> waited;
-  if (sleep) waited = backend_.sleep(until);
+  auto waited = sleep ? backend_.sleep(until) : Expected<void>();
   if (waited) waited = backend_.collect(done);
   update_now();
   looked_at_ = now_;
@@ -382,15 +381,7 @@ void Loop::start(Completion& completion) {
       !timers_.insert(completion)) {
     return end(completion, std::unexpected(std::errc::not_enough_memory));
   }
-  switch (kind) {
-    case OperationKind::timer: return;
-    case OperationKind::noop: return end(completion, 0);
-    case OperationKind::async_wait: return start_async_wait(completion);
-    case OperationKind::foreign: return completion.operation_.type->begin(*this, completion);
-    default: break;
-  }
-  if (completion.operation_.on_descriptor()) return start_on_descriptor(completion);
-  start_loose(completion);
+  completion.operation_.type->begin(*this, completion);
 }
 
 void Loop::start_async_wait(Completion& completion) {
@@ -619,18 +610,20 @@ void Loop::answer_cancels(Completion& target) {
   }
 }
 
-// Last first: what stands behind must not be started by the end of what is
-// in front of it.
+// Last first: what stands behind must not be started by the end of what is in front of it.
+// A close is carried out.
+void Loop::cancel_each(List<Completion>& list) {
+  list.for_each_backwards([this](Completion& completion) {
+    if (completion.operation_.kind() != OperationKind::close) cancel(completion);
+  });
+}
+
 void Loop::cancel_queues(Descriptor& descriptor) {
-  for (List<Completion>& queue : descriptor.queues) {
-    queue.for_each_backwards([this](Completion& completion) { cancel(completion); });
-  }
+  for (List<Completion>& queue : descriptor.queues) cancel_each(queue);
 }
 
 void Loop::cancel_everything() {
-  submissions_.for_each_backwards([this](Completion& completion) {
-    if (completion.operation_.kind() != OperationKind::close) cancel(completion);
-  });
+  cancel_each(submissions_);
   while (Completion* first = timers_.first()) cancel(*first);
   // Those that are foreign may cancel others meanwhile.
   List<Completion> loose;
@@ -641,9 +634,7 @@ void Loop::cancel_everything() {
     cancel(completion);
   }
   descriptors_.for_each([this](Descriptor& descriptor) { cancel_queues(descriptor); });
-  asyncs_.for_each_backwards([this](Async& async) {
-    async.waiters_.for_each_backwards([this](Completion& completion) { cancel(completion); });
-  });
+  asyncs_.for_each_backwards([this](Async& async) { cancel_each(async.waiters_); });
 }
 
 // Calls back. Nothing of the completion is looked at after that but on rearm.

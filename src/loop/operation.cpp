@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "loop/begin.hpp"
 #include "sys/system.hpp"
 #include "wev/base/address.hpp"
 #include "wev/loop/foreign.hpp"
@@ -16,8 +17,8 @@ using Kind = OperationKind;
 using Io = Operation::Io;
 using enum Direction;
 
-constexpr OperationType in_loop(Kind kind) noexcept {
-  return {kind, unordered, at_once, nullptr, nullptr};
+constexpr OperationType in_loop(Kind kind, decltype(OperationType::begin) begin) noexcept {
+  return {kind, unordered, at_once, nullptr, nullptr, begin};
 }
 
 constexpr std::uint8_t transfers = waits | moves_bytes;
@@ -43,10 +44,10 @@ int value(const Io& io) noexcept { return static_cast<int>(io.offset); }
 
 }  // namespace
 
-const OperationType noop_type = in_loop(Kind::noop);
-const OperationType cancel_type = in_loop(Kind::cancel);
-const OperationType timer_type = in_loop(Kind::timer);
-const OperationType async_wait_type = in_loop(Kind::async_wait);
+const OperationType noop_type = in_loop(Kind::noop, Begin::noop);
+const OperationType cancel_type = in_loop(Kind::cancel, nullptr);
+const OperationType timer_type = in_loop(Kind::timer, Begin::timer);
+const OperationType async_wait_type = in_loop(Kind::async_wait, Begin::async_wait);
 const OperationType foreign_type{Kind::foreign, unordered,      at_once,       nullptr,
                                  nullptr,       Foreign::begin, Foreign::leave};
 
@@ -57,7 +58,10 @@ const OperationType foreign_type{Kind::foreign, unordered,      at_once,       n
     [[maybe_unused]] const Io& io = operation.io;                           \
     return system != nullptr ? system->call : sys::call;                    \
   }                                                                         \
-  const OperationType type##_type { Kind::kind, direction, traits, perform_##type, examine }
+  const OperationType type##_type {                                         \
+    Kind::kind, direction, traits, perform_##type, examine,                 \
+        Kind::kind < Kind::poll ? Begin::loose : Begin::on_descriptor       \
+  }
 #define WEV_IN(kind, traits, call) WEV_OPERATION(kind, kind, in, traits, call)
 #define WEV_OUT(kind, traits, call) WEV_OPERATION(kind, kind, out, traits, call)
 #define WEV_UNORDERED(kind, traits, call) WEV_OPERATION(kind, kind, unordered, traits, call)
@@ -132,10 +136,11 @@ Result accept_each(const Operation& operation, System* system) noexcept {
 }  // namespace
 
 // Nothing is asked about what is to be closed.
-const OperationType close_type{Kind::close, unordered, at_once, close_descriptor, nullptr};
-const OperationType run_blocking_type{Kind::run_blocking, unordered, blocks, run_blocking_function,
-                                      nullptr};
-const OperationType accept_many_type{Kind::accept_many, in, waits | on_socket, accept_each,
-                                     examine};
+const OperationType close_type{Kind::close,      unordered, at_once,
+                               close_descriptor, nullptr,   Begin::on_descriptor};
+const OperationType run_blocking_type{Kind::run_blocking,    unordered, blocks,
+                                      run_blocking_function, nullptr,   Begin::loose};
+const OperationType accept_many_type{Kind::accept_many, in,      waits | on_socket,
+                                     accept_each,       examine, Begin::on_descriptor};
 
 }  // namespace wev::op

@@ -228,6 +228,7 @@ class Loop {
  private:
   friend class Async;
   friend class Foreign;
+  friend struct Begin;
 
   // Lending.
   void lend(Completion& completion, const Operation& operation, void* userdata, Callback callback);
@@ -266,6 +267,7 @@ class Loop {
   void withdraw(Completion& completion, Errc reason);
   void leave_target(Completion& cancel);
   void answer_cancels(Completion& target);
+  void cancel_each(List<Completion>& list);
   void cancel_queues(Descriptor& descriptor);
   void cancel_everything();
   void deliver(Completion& completion) noexcept;

@@ -106,8 +106,9 @@ struct OperationType {
   Result (*perform)(const Operation& operation, System* system) noexcept;
   /// For operations on a descriptor: System::examine, on the same.
   Expected<DescriptorTraits> (*examine)(int fd, bool set_nonblocking, System* system) noexcept;
-  /// Of foreign operations, see class Foreign.
-  void (*begin)(Loop& loop, Completion& completion) noexcept = nullptr;
+  /// How the loop starts it (src/loop/begin.hpp).
+  void (*begin)(Loop& loop, Completion& completion) noexcept;
+  /// Of foreign operations: how one ends early, see foreign.hpp.
   bool (*leave)(Completion& completion) noexcept = nullptr;
 };
 

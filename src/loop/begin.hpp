@@ -1,0 +1,23 @@
+// begin.hpp: how the loop starts an operation, by its kind.
+//
+// Kinds refer to these, so a program without descriptors does not hold what is for them.
+#pragma once
+
+#include "wev/loop/loop.hpp"
+
+namespace wev {
+
+struct Begin {
+  static void noop(Loop& loop, Completion& completion) noexcept { loop.end(completion, 0); }
+  /// It stands in the heap.
+  static void timer(Loop&, Completion&) noexcept {}
+  static void async_wait(Loop& loop, Completion& completion) noexcept {
+    loop.start_async_wait(completion);
+  }
+  static void loose(Loop& loop, Completion& completion) noexcept { loop.start_loose(completion); }
+  static void on_descriptor(Loop& loop, Completion& completion) noexcept {
+    loop.start_on_descriptor(completion);
+  }
+};
+
+}  // namespace wev
