@@ -566,12 +566,12 @@ void Loop::cancel(Completion& completion, Completion& target, void* userdata, Ca
   if (target.state_ == Completion::State::dead) {
     return end(completion, std::unexpected(Errc::too_late));
   }
-  cancel(target);
   // Answered when the target is delivered, which also ends the tie: a cancel
   // never looks at a target whose callback has begun.
   Completion** last = &target.cancels_;
   while (*last != nullptr) last = &(*last)->operation_.cancel.next;
   *last = &completion;
+  cancel(target);
 }
 
 // Ends what has not ended, early: now if the backend does not have it.
@@ -625,7 +625,14 @@ void Loop::cancel_queues(Descriptor& descriptor) {
 void Loop::cancel_everything() {
   cancel_each(submissions_);
   while (Completion* first = timers_.first()) cancel(*first);
-  cancel_each(loose_);
+  // Those that are foreign may cancel others meanwhile.
+  List<Completion> loose;
+  loose.take(loose_);
+  while (!loose.empty()) {
+    Completion& completion = loose.pop_front();
+    loose_.push_back(completion);
+    cancel(completion);
+  }
   descriptors_.for_each([this](Descriptor& descriptor) { cancel_queues(descriptor); });
   asyncs_.for_each_backwards([this](Async& async) { cancel_each(async.waiters_); });
 }

@@ -297,6 +297,118 @@ TEST_F(AssertDeathTest, DetachingAnAsyncFromAnotherLoopOrTwice) {
   EXPECT_MISTAKE(twice(), "Loop::detach: the Async is not attached to this loop");
 }
 
+// Foreign operations -----------------------------------------------------------------
+
+namespace {
+
+void keep(void* ticket, Ticket given) noexcept { *static_cast<Ticket*>(ticket) = given; }
+bool leaves(void*, Ticket) noexcept { return true; }
+
+}  // namespace
+
+TEST_F(AssertDeathTest, CompletingATicketTwice) {
+  constexpr const char* words = "Ticket::complete: the operation has ended already";
+  Ticket ticket;
+  const auto begin = [&] {
+    loop->add(completion, op::foreign(keep, leaves, &ticket), nullptr, ignore);
+    (void)loop->tick(RunMode::no_wait);
+  };
+  const auto at_once = [&] {
+    begin();
+    ticket.complete(1);
+    ticket.complete(1);
+  };
+  EXPECT_MISTAKE(at_once(), "Ticket::complete: the operation has ended already");
+  const auto later = [&] {
+    begin();
+    ticket.complete(1);
+    (void)loop->run();
+    ticket.complete(1);
+  };
+  EXPECT_DEATH(later(), words);
+  const auto in_the_start = [&] {
+    const auto start = [](void*, Ticket given) noexcept {
+      given.complete(1);
+      given.complete(1);
+    };
+    loop->add(completion, op::foreign(start, nullptr, nullptr), nullptr, ignore);
+    (void)loop->tick(RunMode::no_wait);
+  };
+  EXPECT_DEATH(in_the_start(), words);
+  // Another operation is where that one was.
+  const auto late = [&] {
+    begin();
+    const Ticket first = ticket;
+    ticket.complete(1);
+    (void)loop->run();
+    begin();
+    first.complete(1);
+  };
+  EXPECT_DEATH(late(), words);
+}
+
+TEST_F(AssertDeathTest, CompletingWhatHasLeft) {
+  constexpr const char* words = "Ticket::complete: the operation has ended already";
+  Ticket ticket;
+  const auto begin = [&](Instant deadline) {
+    loop->add(completion, op::foreign(keep, leaves, &ticket), nullptr, ignore, deadline);
+    (void)loop->tick(RunMode::no_wait);
+  };
+  const auto canceled = [&] {
+    begin(never);
+    loop->cancel(completion);
+    ticket.complete(1);
+  };
+  EXPECT_DEATH(canceled(), words);
+  const auto expired = [&] {
+    begin(loop->now());
+    ticket.complete(1);
+  };
+  EXPECT_DEATH(expired(), words);
+  const auto drained = [&] {
+    begin(never);
+    (void)loop->drain();
+    ticket.complete(1);
+  };
+  EXPECT_DEATH(drained(), words);
+}
+
+TEST_F(AssertDeathTest, CompletingWhatWasALoopsOrACompletionsThatAreGone) {
+  const auto late = [&] {
+    Ticket ticket;
+    {
+      Sim brief;
+      Loop gone(brief);
+      auto freed = std::make_unique<Completion>();
+      gone.add(*freed, op::foreign(keep, leaves, &ticket), nullptr, ignore);
+      (void)gone.tick(RunMode::no_wait);
+      (void)gone.drain();
+    }
+    ticket.complete(1);
+  };
+  EXPECT_MISTAKE(late(), "Ticket::complete: the operation has ended already");
+}
+
+TEST_F(AssertDeathTest, CompletingATicketOfNothing) {
+  EXPECT_MISTAKE(Ticket().complete(1), "Ticket::complete: the ticket is of no operation");
+}
+
+TEST_F(AssertDeathTest, PerformingAForeignOperation) {
+  Ticket ticket;
+  EXPECT_MISTAKE((void)loop->perform(op::foreign(keep, leaves, &ticket)),
+                 "Loop::perform: the operation is the loop's own");
+}
+
+TEST_F(AssertDeathTest, FreeingALoopWithAForeignOperationUnderWay) {
+  Ticket ticket;
+  const auto under_way = [&] {
+    loop->add(completion, op::foreign(keep, leaves, &ticket), nullptr, ignore);
+    (void)loop->tick(RunMode::no_wait);
+    loop.reset();
+  };
+  EXPECT_MISTAKE(under_way(), "~Loop: completions are still lent, drain\\(\\) first");
+}
+
 // Backends ---------------------------------------------------------------------------
 
 TEST_F(AssertDeathTest, ABackendThatEndsAnOperationTwice) {

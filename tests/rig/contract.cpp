@@ -37,8 +37,9 @@ template <class F>
 auto Contract::inside_call(F f) {
   struct Guard {
     bool& inside;
-    ~Guard() { inside = false; }
-  } guard{inside_};
+    bool before;
+    ~Guard() { inside = before; }
+  } guard{inside_, inside_};
   inside_ = true;
   return f();
 }
@@ -73,6 +74,10 @@ bool Contract::reset(Probe& probe, Duration delay) {
 
 void Contract::notify(Async& async) {
   inside_call([&] { async.notify(); });
+}
+
+void Contract::complete(const Ticket& ticket, Result result) {
+  inside_call([&] { ticket.complete(result); });
 }
 
 Probe& Contract::start(std::string name, const Operation& operation, Instant deadline) {

@@ -33,8 +33,8 @@
 // Thread     One at a time: whoever calls run() or tick(). Only post(),
 //            Async::notify() and Ticket::complete() are for any thread.
 // Lifetime   Nothing may be lent when it is destroyed, see drain(), but what discard()
-//            has to close. A post() or notify() that has been delivered may be the last
-//            thing that happens to it, though the thread that made it has not returned yet.
+//            has to close. A post(), notify() or complete() that has been delivered may be
+//            the last thing that happens to it, though its thread has not returned yet.
 #pragma once
 
 #include <atomic>
@@ -110,12 +110,13 @@ class Loop {
   /// (socket, bind, listen, set_option, local_address, ...), before a program
   /// runs for example. What would wait ends with
   /// resource_unavailable_try_again, what blocks blocks.
-  /// REQUIRES: it is none of noop, cancel, timer, async_wait.
+  /// REQUIRES: it is none of noop, cancel, timer, async_wait, foreign.
   Result perform(const Operation& operation);
 
   /// Ends `target` early: with operation_canceled, or with its real result if
   /// that came first or it cannot be interrupted. Harmless if it is dead or
-  /// being cancelled. Allocates nothing, calls nobody back.
+  /// being cancelled. Allocates nothing, calls nobody back; only a foreign operation's own
+  /// cancel function is called from here.
   /// REQUIRES: `target` is dead or lent to this loop.
   void cancel(Completion& target);
 
@@ -209,10 +210,10 @@ class Loop {
   Expected<int> pollable();
 
   /// Has `turn_soon(context)` called when something was added, cancelled or reset outside of a
-  /// tick, and when another thread has notified or posted: next_deadline() has changed. It is
-  /// called from that thread, must not turn the loop itself, and may be called in vain.
-  /// One driver at a time; nullptr ends its time. REQUIRES: no other thread notifies
-  /// meanwhile.
+  /// tick, and when something was notified, posted or completed: next_deadline() has changed.
+  /// It is called from the thread that did it, must not turn the loop itself, and may be called
+  /// in vain. One driver at a time; nullptr ends its time. REQUIRES: no other thread notifies,
+  /// posts or completes meanwhile.
   void set_driver(void (*turn_soon)(void* context) noexcept, void* context) noexcept;
 
   // Time ---------------------------------------------------------------------
