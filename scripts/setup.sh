@@ -30,6 +30,7 @@ optional_packages=(
   nginx-light:/usr/sbin/nginx
   libuv1-dev:/usr/include/uv.h
   libasio-dev:/usr/include/asio.hpp
+  libglib2.0-dev:/usr/include/glib-2.0/glib.h
 )
 # The tests install these hosts; they run on others that are there. `./dev hosts` installs all.
 usual_hosts=("${required_hosts[@]}" node20)

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include <sys/resource.h>
 
@@ -47,6 +48,34 @@ struct AssertDeathTest : testing::Test {
 };
 
 }  // namespace
+
+// Driving --------------------------------------------------------------------------
+
+TEST_F(AssertDeathTest, DrivingWhatAnotherOneDrives) {
+  const auto driver = [](void*) noexcept {};
+  const auto two = [&] {
+    loop->set_driver(driver, &sim);
+    loop->set_driver(nullptr, nullptr);
+    loop->set_driver(driver, &sim);
+    loop->set_driver(driver, &buffer);
+  };
+  EXPECT_MISTAKE(two(), "Loop::set_driver: another one drives it already");
+}
+
+TEST_F(AssertDeathTest, TurningALoopByTwoThreads) {
+  const auto by_two = [] {
+    Sim woken_by_others({.moody = false, .threads = true});
+    Loop shared(woken_by_others);
+    Async never_notified(shared);
+    Completion waiting;
+    shared.add(waiting, op::async_wait(never_notified), nullptr, ignore);
+    std::thread first([&shared] { (void)shared.run(); });
+    while (!shared.running()) std::this_thread::yield();
+    (void)shared.tick(RunMode::no_wait);
+  };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_MISTAKE(by_two(), "Loop: two threads turn it at once");
+}
 
 // Lending --------------------------------------------------------------------------
 
