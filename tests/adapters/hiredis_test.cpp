@@ -1,94 +1,21 @@
 // A Redis client that knows nothing of this loop, driven by it.
-#include <fcntl.h>
-#include <hiredis/async.h>
-#include <hiredis/hiredis.h>
+#include "wev/adapters/hiredis.hpp"
 
 #include <string>
 #include <vector>
 
-#include "adapters/foreign.hpp"
 #include "adapters/server.hpp"
 
 namespace wev::test {
 
 namespace {
 
-// What hiredis calls, on a loop. It lives until hiredis has done with it (cleanup).
-class HiredisAdapter {
- public:
-  static void attach(Loop& loop, redisAsyncContext& context) {
-    auto* adapter = new HiredisAdapter(loop, context);
-    context.ev.data = adapter;
-    context.ev.addRead = [](void* self) { want(self, Foreign::in, true); };
-    context.ev.delRead = [](void* self) { want(self, Foreign::in, false); };
-    context.ev.addWrite = [](void* self) { want(self, Foreign::out, true); };
-    context.ev.delWrite = [](void* self) { want(self, Foreign::out, false); };
-    context.ev.cleanup = cleanup;
-    attach_timer(context);
-  }
-
- private:
-  HiredisAdapter(Loop& loop, redisAsyncContext& context)
-      : loop_(loop), context_(context), foreign_(watch(loop, context)) {}
-
-  // A duplicate: hiredis closes its own as soon as it likes.
-  static Foreign* watch(Loop& loop, redisAsyncContext& context) {
-    const int fd = ::fcntl(context.c.fd, F_DUPFD_CLOEXEC, 0);
-    EXPECT_GE(fd, 0);
-    return Foreign::make(loop, fd, [&context](Foreign::Side side) {
-      side == Foreign::in ? redisAsyncHandleRead(&context) : redisAsyncHandleWrite(&context);
-    });
-  }
-
-  static void want(void* self, Foreign::Side side, bool wanted) {
-    static_cast<HiredisAdapter*>(self)->foreign_->want(side, wanted);
-  }
-
-  static void cleanup(void* self) {
-    auto* adapter = static_cast<HiredisAdapter*>(self);
-    adapter->foreign_->release();
-    adapter->cleaned_up_ = true;
-    adapter->loop_.cancel(adapter->timer_);
-    if (adapter->timer_.state() == Completion::State::dead) delete adapter;
-  }
-
-  // hiredis has timeouts since 1.0.
-  template <class Context>
-  static void attach_timer(Context& context) {
-    if constexpr (requires { context.ev.scheduleTimer; }) {
-      context.ev.scheduleTimer = [](void* self, timeval delay) {
-        auto* adapter = static_cast<HiredisAdapter*>(self);
-        (void)adapter->loop_.timer_reset(
-            adapter->timer_,
-            std::chrono::seconds(delay.tv_sec) + std::chrono::microseconds(delay.tv_usec), adapter,
-            on_timer<Context>);
-      };
-    }
-  }
-  template <class Context>
-  static Action on_timer(void* self, Loop&, Completion&, Result result) {
-    auto* adapter = static_cast<HiredisAdapter*>(self);
-    if (adapter->cleaned_up_) {
-      delete adapter;
-    } else if (result) {
-      redisAsyncHandleTimeout(static_cast<Context*>(&adapter->context_));
-    }
-    return Action::disarm;
-  }
-
-  Loop& loop_;
-  redisAsyncContext& context_;
-  Foreign* foreign_;
-  Completion timer_;
-  bool cleaned_up_ = false;
-};
-
 // One connection and what came of it.
 class Client {
  public:
   Client(Loop& loop, int port) : context_(redisAsyncConnect("127.0.0.1", port)) {
     context_->data = this;
-    HiredisAdapter::attach(loop, *context_);
+    EXPECT_TRUE(attach(loop, *context_));
     redisAsyncSetConnectCallback(context_, [](const redisAsyncContext* context, int status) {
       static_cast<Client*>(context->data)->connect_status = status;
     });
