@@ -32,6 +32,9 @@ class Client {
   void command(const std::string& text) {
     EXPECT_EQ(redisAsyncCommand(context_, on_reply, this, text.c_str()), REDIS_OK);
   }
+#if HIREDIS_MAJOR >= 1
+  void set_timeout(timeval timeout) { redisAsyncSetTimeout(context_, timeout); }
+#endif
   /// After what was asked.
   void disconnect() { redisAsyncDisconnect(context_); }
   /// hiredis has freed its side.
@@ -180,6 +183,36 @@ TEST_P(Hiredis, FreedWithRepliesOutstandingItLeavesNothing) {
   ASSERT_TRUE(loop().run());
   EXPECT_EQ(loop().active(), 0u);
 }
+
+TEST_P(Hiredis, DrainedWithRepliesOutstandingItCanStillBeFreed) {
+  Client client(loop(), server_->port());
+  for (int i = 0; i < 100; ++i) client.command("PING");
+  run_until([&] { return !client.replies.empty(); });
+  ASSERT_TRUE(loop().drain());
+  EXPECT_EQ(loop().active(), 0u);
+}
+
+TEST_P(Hiredis, WhatHasNoDescriptorIsNotAttached) {
+  redisAsyncContext* context = redisAsyncConnectUnix("/nowhere/at/all");
+  ASSERT_NE(context->err, 0);
+  EXPECT_EQ(attach(loop(), *context), std::unexpected(Error(std::errc::bad_file_descriptor)));
+  redisAsyncFree(context);
+}
+
+#if HIREDIS_MAJOR >= 1
+TEST_P(Hiredis, ACommandThatIsNotAnsweredTimesOut) {
+  Client client(loop(), server_->port());
+  client.command("PING");
+  run_until([&] { return client.replies.size() == 1; });
+  client.set_timeout({0, 50'000});
+  client.command("BLPOP nothing 0");
+  const Instant began = loop().backend().now();
+  run_until([&] { return client.over(); });
+  EXPECT_GE(loop().backend().now() - began, 50ms);
+  EXPECT_EQ(client.disconnect_status, REDIS_ERR);
+  EXPECT_EQ(client.replies, (std::vector<std::string>{"PONG", "none"}));
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(Native, Hiredis, native_backends, name_of_backend);
 
