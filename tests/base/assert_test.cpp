@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "wev/io/watcher.hpp"
 #include "wev/loop/loop.hpp"
 #include "wev/sim/sim.hpp"
 
@@ -436,6 +437,24 @@ TEST_F(AssertDeathTest, FreeingALoopWithAForeignOperationUnderWay) {
     loop.reset();
   };
   EXPECT_MISTAKE(under_way(), "~Loop: completions are still lent, drain\\(\\) first");
+}
+
+// Watchers -----------------------------------------------------------------------------
+
+TEST_F(AssertDeathTest, UsingAWatcherThatIsNotOpen) {
+  Watcher watcher;
+  EXPECT_MISTAKE(watcher.want(readable), "Watcher: it is not open");
+  EXPECT_MISTAKE(watcher.on_ready([](std::size_t) {}), "Watcher: it is not open");
+  EXPECT_MISTAKE(watcher.unref(), "Watcher: it is not open");
+  EXPECT_MISTAKE((void)watcher.readable(), "Watcher: it is not open");
+}
+
+TEST_F(AssertDeathTest, WantingOfAWatcherWhatItCannotTell) {
+  auto watcher = Watcher::open(*loop, sim.pipe().first);
+  ASSERT_TRUE(watcher);
+  EXPECT_MISTAKE(watcher->want(readable), "Watcher::want: on_ready\\(\\) comes first");
+  watcher->on_ready([](std::size_t) {});
+  EXPECT_MISTAKE(watcher->want(4), "Watcher::want: that is not made of readable and writable");
 }
 
 // Backends ---------------------------------------------------------------------------
