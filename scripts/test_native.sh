@@ -1,7 +1,8 @@
 # The tests of one native preset. Uses build.sh and results.sh.
 
 # The test programs that need nothing but to be run. `native` is run for each backend instead.
-test_programs=(contract tasks_plain contract_on_fake unit resolve adapters wasi)
+test_programs=(contract tasks_plain contract_on_fake unit resolve adapters wasi bsd
+  native_on_kqueue)
 
 # With a filter that is not empty only the test programs, which know their tests' names.
 test_native() {  # PRESET FILTER NEXT_PRESET

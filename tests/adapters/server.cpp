@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "support/process.hpp"
+#include "support/system.hpp"
 #include "wev/base/address.hpp"
 
 namespace wev::test {

@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "fake/kqueue/moods.hpp"
-#include "support/process.hpp"
+#include "support/system.hpp"
 
 namespace wev::test {
 

@@ -1,18 +1,14 @@
 // The contract and the network suite on the native backends, on this kernel.
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <thread>
 
 #include "rig/native.hpp"
-#include "support/process.hpp"
+#include "support/system.hpp"
 #include "support/threads.hpp"
 
 namespace wev::test {
@@ -29,15 +25,19 @@ std::size_t descriptor_limit() {
 
 class DriverOnPoll final : public Driver {
  public:
-  explicit DriverOnPoll(Loop& loop) : Driver(loop) { EXPECT_GE(event_, 0); }
-  ~DriverOnPoll() override { ::close(event_); }
+  explicit DriverOnPoll(Loop& loop) : Driver(loop) {
+    EXPECT_EQ(op::pipe(event_).perform(), Result(0));
+  }
+  ~DriverOnPoll() override {
+    for (const int end : event_) ::close(end);
+  }
 
  protected:
   Slept sleep(Instant until) override;
-  void wake() noexcept override { (void)::eventfd_write(event_, 1); }
+  void wake() noexcept override { (void)!::write(event_[1], "", 1); }
 
  private:
-  const int event_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  std::array<int, 2> event_{};
 };
 
 // What a test waits for has come long before, if it comes.
@@ -46,27 +46,18 @@ constexpr Duration longest_sleep = 20s;
 DriverOnPoll::Slept DriverOnPoll::sleep(Instant until) {
   const auto pollable = loop_.pollable();
   EXPECT_TRUE(pollable || pollable.error() == std::errc::operation_not_supported);
-  std::array polled = {pollfd{event_, POLLIN, 0}, pollfd{pollable.value_or(-1), POLLIN, 0}};
+  std::array polled = {pollfd{event_[0], POLLIN, 0}, pollfd{pollable.value_or(-1), POLLIN, 0}};
   const Instant before = loop_.backend().now();
   const Duration left =
       std::clamp(until == never ? longest_sleep : until - before, Duration(), longest_sleep);
-  const timespec timeout = {left / 1s, (left % 1s).count()};
-  const int ready = ::ppoll(polled.data(), polled.size(), &timeout, nullptr);
+  const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(left);
+  const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(rounded.count()));
   if (polled[0].revents != 0) {
-    eventfd_t times = 0;
-    (void)::eventfd_read(event_, &times);
+    char wakes[64];
+    (void)!::read(event_[0], wakes, sizeof wakes);
   }
   if (ready == 0 && left == longest_sleep) return Slept::for_ever;
   return loop_.backend().now() - before > 100us ? Slept::yes : Slept::not_at_all;
-}
-
-// In a network of its own, where even the loopback is down. Only that thread is in it.
-int socket_without_network() {
-  int fd = -1;
-  std::thread([&fd] {
-    if (::unshare(CLONE_NEWNET) == 0) fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  }).join();
-  return fd;
 }
 
 }  // namespace
@@ -79,7 +70,7 @@ NativeRig::NativeRig(BackendOptions options, std::uint64_t moods) : options_(opt
     if (fd >= 0) ::close(fd);
     return fd >= 0;
   }();
-  if (!has_own_networks) traits_.no_unreachable = "this user may make no network of its own";
+  if (!has_own_networks) traits_.no_unreachable = "no network of its own can be had here";
   traits_.many_timers = 200'000;
   traits_.many_descriptors = 2'000;
   traits_.many_connections = std::min<std::size_t>(5'000, (limit - 100) / 2);
@@ -93,14 +84,12 @@ std::unique_ptr<Loop> NativeRig::loop() {
 }
 
 std::pair<int, int> NativeRig::pipe() {
-  std::array<int, 2> ends{};
-  EXPECT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+  const std::array<int, 2> ends = open_pipe(Blocks::no);
   return {ends[0], ends[1]};
 }
 
 std::pair<int, int> NativeRig::socket_pair() {
-  std::array<int, 2> ends{};
-  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const std::array<int, 2> ends = open_socket_pair(Blocks::no);
   return {ends[0], ends[1]};
 }
 
@@ -125,8 +114,7 @@ int NativeRig::connect(int listener) {
 }
 
 int NativeRig::file(std::string_view contents) {
-  const int fd = ::memfd_create("wev-test", MFD_CLOEXEC);
-  EXPECT_GE(fd, 0);
+  const int fd = open_file();
   EXPECT_EQ(write(fd, contents), Result(contents.size()));
   EXPECT_EQ(::lseek(fd, 0, SEEK_SET), 0);
   return fd;
