@@ -18,9 +18,10 @@
 //            be made), operation_not_supported (a COPY, which loses the connection); message()
 //            has libpq's words. Then connect() may begin anew.
 // Cancel     A query that is cancelled, or whose deadline has passed, ends at once. If it was
-//            sent, the server is asked to drop it, on a thread (PQcancel blocks), and those
-//            behind it wait until it has answered. If it cannot be asked the connection is
-//            lost. A connect that is cancelled is given up.
+//            sent, the server is asked to drop it until it does, on a thread (PQcancel
+//            blocks), and those behind it wait for its answer. If it cannot be asked, or the
+//            loop is drained meanwhile, the connection is lost. A connect that is cancelled
+//            is given up.
 // Blocking   connect() looks a host's name up, on the loop's thread: give an address, a path
 //            or hostaddr where that matters.
 // Lifetime   Destroying it closes the connection and ends what is under way with
@@ -116,11 +117,21 @@ class PgConnection {
     Ticket ticket{};
     PgResult result{};
   };
-  // Lives on until the thread has come back.
+  // Asks the server until it has answered. Lives on until the thread has come back.
   struct Canceling : Allocated {
     PgConnection* connection;
     PGcancel* request;
+    bool pauses = false;
     Completion completion{};
+
+    ~Canceling() { PQfreeCancel(request); }
+    void ask(Loop& loop) {
+      constexpr auto call = [](void* request) noexcept -> Result {
+        std::array<char, 256> why;
+        return PQcancel(static_cast<PGcancel*>(request), why.data(), why.size()) == 1 ? 1 : 0;
+      };
+      loop.add(completion, op::run_blocking(call, request), this, on_asked);
+    }
   };
 
   // Until it begins.
@@ -232,6 +243,7 @@ class PgConnection {
   }
   void end_sent() {
     busy_ = false;
+    if (canceling_ != nullptr && canceling_->pauses) loop_.cancel(canceling_->completion);
     if (Job* job = std::exchange(sent_, nullptr)) end(*job, 0);
     send_next();
   }
@@ -239,26 +251,26 @@ class PgConnection {
   // The next query is not sent before this has come back, or it could be the one that is
   // cancelled.
   void ask_to_cancel() {
-    canceling_ = new (std::nothrow) Canceling{{}, this, nullptr};
-    if (canceling_ != nullptr) canceling_->request = PQgetCancel(connection_);
-    if (canceling_ == nullptr || canceling_->request == nullptr) {
-      delete std::exchange(canceling_, nullptr);
-      return lose(std::errc::not_connected);
-    }
-    constexpr auto ask = [](void* request) noexcept -> Result {
-      std::array<char, 256> why;
-      return PQcancel(static_cast<PGcancel*>(request), why.data(), why.size()) == 1 ? 1 : 0;
-    };
-    loop_.add(canceling_->completion, op::run_blocking(ask, canceling_->request), canceling_,
-              on_asked);
+    canceling_ = new (std::nothrow) Canceling{{}, this, PQgetCancel(connection_)};
+    if (canceling_ != nullptr && canceling_->request != nullptr) return canceling_->ask(loop_);
+    delete std::exchange(canceling_, nullptr);
+    lose(std::errc::not_connected);
   }
-  static Action on_asked(void* context, Loop&, Completion&, Result result) {
-    const std::unique_ptr<Canceling> canceling(static_cast<Canceling*>(context));
-    PQfreeCancel(canceling->request);
-    PgConnection* self = canceling->connection;
+  static Action on_asked(void* context, Loop& loop, Completion&, Result result) {
+    auto& canceling = *static_cast<Canceling*>(context);
+    PgConnection* self = canceling.connection;
+    if (self != nullptr && self->busy_ && result.value_or(0) != 0) {
+      // A server that had not read the query yet ignores it.
+      canceling.pauses = !canceling.pauses;
+      canceling.pauses
+          ? loop.timer(canceling.completion, std::chrono::milliseconds(100), &canceling, on_asked)
+          : canceling.ask(loop);
+      return Action::disarm;
+    }
+    delete &canceling;
     if (self == nullptr) return Action::disarm;
     self->canceling_ = nullptr;
-    if (self->busy_ && result != Result(1)) self->lose(std::errc::not_connected);
+    if (self->busy_) self->lose(std::errc::not_connected);
     self->send_next();
     return Action::disarm;
   }
@@ -269,7 +281,10 @@ class PgConnection {
     PQfinish(std::exchange(connection_, nullptr));
     busy_ = connecting_ = false;
     sent_ = nullptr;
-    if (canceling_ != nullptr) std::exchange(canceling_, nullptr)->connection = nullptr;
+    if (canceling_ != nullptr) {
+      canceling_->connection = nullptr;
+      loop_.cancel(std::exchange(canceling_, nullptr)->completion);
+    }
     for (Job* job : jobs_) {
       if (job->state == Job::waiting || job->state == Job::sent) end(*job, std::unexpected(error));
     }
