@@ -24,7 +24,7 @@ Poll::Poll(const BackendOptions& options) noexcept : ReadinessBackend(options.na
   }
 }
 
-Instant Poll::look_by() const { return after(now(), look_interval); }
+Instant Poll::look_by(Instant looked_at) const { return after(looked_at, look_interval); }
 
 // poll(2) takes whatever is open.
 Expected<bool> Poll::add(Descriptor&) noexcept {

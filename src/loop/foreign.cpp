@@ -32,8 +32,9 @@ class Spare {
     Block* before = nullptr;
     std::array<ForeignSlot, 64> slots;
   };
+  static_assert(sizeof(Block) <= 4096);
 
-  // For a few instructions.
+  // For a few instructions, and a malloc now and then.
   class Lock {
    public:
     explicit Lock(Spare& spare) noexcept : spare_(spare) {
@@ -77,26 +78,26 @@ void Foreign::begin(Loop& loop, Completion& completion) noexcept {
   slot->loop = &loop;
   slot->completion = &completion;
   operation.slot = slot;
+  completion.set(Completion::begun);
   const std::uint64_t generation = slot->generation.load(std::memory_order_relaxed) + 1;
   slot->generation.store(generation, std::memory_order_release);
   operation.start(operation.context, Ticket(*slot, generation));
 }
 
 bool Foreign::leave(Completion& completion) noexcept {
+  if (!completion.has(Completion::begun)) return true;
   auto& operation = completion.operation_.foreign;
-  ForeignSlot* slot = operation.slot;
-  if (slot == nullptr) return true;  // it has not begun
-  std::uint64_t generation = slot->generation.load(std::memory_order_acquire);
+  ForeignSlot& slot = *operation.slot;
+  std::uint64_t generation = slot.generation.load(std::memory_order_acquire);
   const bool completed = generation % 2 == 0;
   if (completed || operation.cancel == nullptr) return false;
-  if (!operation.cancel(operation.context, Ticket(*slot, generation))) return false;
-  // Another thread may have completed it while it was about to leave: that wins.
-  if (!slot->generation.compare_exchange_strong(generation, generation + 1,
-                                                std::memory_order_acq_rel)) {
+  if (!operation.cancel(operation.context, Ticket(slot, generation))) return false;
+  // Where it was completed meanwhile, by another thread or by the function, that wins.
+  if (!slot.generation.compare_exchange_strong(generation, generation + 1,
+                                               std::memory_order_acq_rel)) {
     return false;
   }
-  operation.slot = nullptr;
-  spare.give(*slot);
+  spare.give(slot);
   return true;
 }
 
@@ -121,7 +122,6 @@ void Foreign::collect(Loop& loop) noexcept {
   loop.completed_.take([&loop](ForeignSlot& slot) {
     Completion& completion = *slot.completion;
     const Result result = slot.result;
-    completion.operation_.foreign.slot = nullptr;
     spare.give(slot);
     loop.end(completion, result);
   });

@@ -257,7 +257,7 @@ TEST_P(NativeContract, ALoopMayBeDestroyedByWhatItsLastNotificationBrought) {
         async->notify();
       }
     });
-    while (!told) EXPECT_TRUE(loop->tick());
+    while (!told) EXPECT_TRUE(rig().tick(*loop));
     loop->cancel(waiting);
     EXPECT_TRUE(loop->drain());
     loop->detach(*async);
@@ -280,7 +280,7 @@ TEST_P(NativeContract, ALoopClosesWhatWasLetGoOfBeforeItIsGone) {
     reading.start(stream.read_some(buffer), [&ended](Expected<std::size_t>) { ++ended; });
     EXPECT_TRUE(loop->tick(RunMode::no_wait));
   }
-  while (ended == 0) EXPECT_TRUE(loop->tick());
+  while (ended == 0) EXPECT_TRUE(rig().tick(*loop));
   loop.reset();
   EXPECT_EQ(::fcntl(ends[0], F_GETFD), -1);
 }

@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include <sys/resource.h>
 
 #include <gtest/gtest.h>
 
+#include "wev/io/watcher.hpp"
 #include "wev/loop/loop.hpp"
 #include "wev/sim/sim.hpp"
 
@@ -47,6 +49,34 @@ struct AssertDeathTest : testing::Test {
 };
 
 }  // namespace
+
+// Driving --------------------------------------------------------------------------
+
+TEST_F(AssertDeathTest, DrivingWhatAnotherOneDrives) {
+  const auto driver = [](void*) noexcept {};
+  const auto two = [&] {
+    loop->set_driver(driver, &sim);
+    loop->set_driver(nullptr, nullptr);
+    loop->set_driver(driver, &sim);
+    loop->set_driver(driver, &buffer);
+  };
+  EXPECT_MISTAKE(two(), "Loop::set_driver: another one drives it already");
+}
+
+TEST_F(AssertDeathTest, TurningALoopByTwoThreads) {
+  const auto by_two = [] {
+    Sim woken_by_others({.moody = false, .threads = true});
+    Loop shared(woken_by_others);
+    Async never_notified(shared);
+    Completion waiting;
+    shared.add(waiting, op::async_wait(never_notified), nullptr, ignore);
+    std::thread first([&shared] { (void)shared.run(); });
+    while (!shared.running()) std::this_thread::yield();
+    (void)shared.tick(RunMode::no_wait);
+  };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_MISTAKE(by_two(), "Loop: two threads turn it at once");
+}
 
 // Lending --------------------------------------------------------------------------
 
@@ -295,6 +325,136 @@ TEST_F(AssertDeathTest, DetachingAnAsyncFromAnotherLoopOrTwice) {
     loop->detach(async);
   };
   EXPECT_MISTAKE(twice(), "Loop::detach: the Async is not attached to this loop");
+}
+
+// Foreign operations -----------------------------------------------------------------
+
+namespace {
+
+void keep(void* ticket, Ticket given) noexcept { *static_cast<Ticket*>(ticket) = given; }
+bool leaves(void*, Ticket) noexcept { return true; }
+
+}  // namespace
+
+TEST_F(AssertDeathTest, CompletingATicketTwice) {
+  constexpr const char* words = "Ticket::complete: the operation has ended already";
+  Ticket ticket;
+  const auto begin = [&] {
+    loop->add(completion, op::foreign(keep, leaves, &ticket), nullptr, ignore);
+    (void)loop->tick(RunMode::no_wait);
+  };
+  const auto at_once = [&] {
+    begin();
+    ticket.complete(1);
+    ticket.complete(1);
+  };
+  EXPECT_MISTAKE(at_once(), "Ticket::complete: the operation has ended already");
+  const auto later = [&] {
+    begin();
+    ticket.complete(1);
+    (void)loop->run();
+    ticket.complete(1);
+  };
+  EXPECT_DEATH(later(), words);
+  const auto in_the_start = [&] {
+    const auto start = [](void*, Ticket given) noexcept {
+      given.complete(1);
+      given.complete(1);
+    };
+    loop->add(completion, op::foreign(start, nullptr, nullptr), nullptr, ignore);
+    (void)loop->tick(RunMode::no_wait);
+  };
+  EXPECT_DEATH(in_the_start(), words);
+  // Another operation is where that one was.
+  const auto late = [&] {
+    begin();
+    const Ticket first = ticket;
+    ticket.complete(1);
+    (void)loop->run();
+    begin();
+    first.complete(1);
+  };
+  EXPECT_DEATH(late(), words);
+}
+
+TEST_F(AssertDeathTest, CompletingWhatHasLeft) {
+  constexpr const char* words = "Ticket::complete: the operation has ended already";
+  Ticket ticket;
+  const auto begin = [&](Instant deadline) {
+    loop->add(completion, op::foreign(keep, leaves, &ticket), nullptr, ignore, deadline);
+    (void)loop->tick(RunMode::no_wait);
+  };
+  const auto canceled = [&] {
+    begin(never);
+    loop->cancel(completion);
+    ticket.complete(1);
+  };
+  EXPECT_DEATH(canceled(), words);
+  const auto expired = [&] {
+    begin(loop->now());
+    ticket.complete(1);
+  };
+  EXPECT_DEATH(expired(), words);
+  const auto drained = [&] {
+    begin(never);
+    (void)loop->drain();
+    ticket.complete(1);
+  };
+  EXPECT_DEATH(drained(), words);
+}
+
+TEST_F(AssertDeathTest, CompletingWhatWasALoopsOrACompletionsThatAreGone) {
+  const auto late = [&] {
+    Ticket ticket;
+    {
+      Sim brief;
+      Loop gone(brief);
+      auto freed = std::make_unique<Completion>();
+      gone.add(*freed, op::foreign(keep, leaves, &ticket), nullptr, ignore);
+      (void)gone.tick(RunMode::no_wait);
+      (void)gone.drain();
+    }
+    ticket.complete(1);
+  };
+  EXPECT_MISTAKE(late(), "Ticket::complete: the operation has ended already");
+}
+
+TEST_F(AssertDeathTest, CompletingATicketOfNothing) {
+  EXPECT_MISTAKE(Ticket().complete(1), "Ticket::complete: the ticket is of no operation");
+}
+
+TEST_F(AssertDeathTest, PerformingAForeignOperation) {
+  Ticket ticket;
+  EXPECT_MISTAKE((void)loop->perform(op::foreign(keep, leaves, &ticket)),
+                 "Loop::perform: the operation is the loop's own");
+}
+
+TEST_F(AssertDeathTest, FreeingALoopWithAForeignOperationUnderWay) {
+  Ticket ticket;
+  const auto under_way = [&] {
+    loop->add(completion, op::foreign(keep, leaves, &ticket), nullptr, ignore);
+    (void)loop->tick(RunMode::no_wait);
+    loop.reset();
+  };
+  EXPECT_MISTAKE(under_way(), "~Loop: completions are still lent, drain\\(\\) first");
+}
+
+// Watchers -----------------------------------------------------------------------------
+
+TEST_F(AssertDeathTest, UsingAWatcherThatIsNotOpen) {
+  Watcher watcher;
+  EXPECT_MISTAKE(watcher.want(readable), "Watcher: it is not open");
+  EXPECT_MISTAKE(watcher.on_ready([](std::size_t) {}), "Watcher: it is not open");
+  EXPECT_MISTAKE(watcher.unref(), "Watcher: it is not open");
+  EXPECT_MISTAKE((void)watcher.readable(), "Watcher: it is not open");
+}
+
+TEST_F(AssertDeathTest, WantingOfAWatcherWhatItCannotTell) {
+  auto watcher = Watcher::open(*loop, sim.pipe().first);
+  ASSERT_TRUE(watcher);
+  EXPECT_MISTAKE(watcher->want(readable), "Watcher::want: on_ready\\(\\) comes first");
+  watcher->on_ready([](std::size_t) {});
+  EXPECT_MISTAKE(watcher->want(4), "Watcher::want: that is not made of readable and writable");
 }
 
 // Backends ---------------------------------------------------------------------------

@@ -662,7 +662,7 @@ TEST_P(SignalContract, LoopsOnOtherThreadsGetItToo) {
     waiting.wait(*theirs);
     opened = true;
     opened.notify_one();
-    EXPECT_TRUE(other->run());
+    EXPECT_TRUE(rig().run(*other));
     there = waiting.times;
   });
   opened.wait(false);

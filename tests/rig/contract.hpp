@@ -69,6 +69,7 @@ class Contract : public testing::TestWithParam<RigMaker> {
   void post(Probe& probe);
   bool reset(Probe& probe, Duration delay);
   void notify(Async& async);
+  void complete(const Ticket& ticket, Result result);
 
   /// A new probe with this operation.
   Probe& start(std::string name, const Operation& operation, Instant deadline = never);

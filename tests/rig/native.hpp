@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/network.hpp"
+#include "rig/driver.hpp"
 #include "wev/backend/backends.hpp"
 
 namespace wev::test {
@@ -19,6 +20,10 @@ class NativeRig : public Rig {
   int unreachable_socket() override;
   void busy(Loop& loop, Duration duration) override;
   void check() override;
+
+ protected:
+  static std::unique_ptr<Driver> make_driver(Loop& loop);
+  [[nodiscard]] static bool tells_driver() { return true; }
 
  private:
   BackendOptions options_;

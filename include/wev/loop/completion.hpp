@@ -9,8 +9,8 @@
 //            it. When the callback begins it is dead: the callback may free it,
 //            use it again, or add it to another loop.
 // Delivery   One callback for each add(), on the loop's thread, never from
-//            inside add(), cancel() or notify(), so callers need no guard
-//            against re-entry.
+//            inside add(), cancel(), notify() or complete(), so callers need no
+//            guard against re-entry.
 // Errors     All arrive in the callback, those that add() could see included.
 // Thread     The loop's, but for what loop.hpp says of post().
 #pragma once
@@ -56,6 +56,8 @@ class Completion : private Link {
   Completion& operator=(const Completion&) = delete;
 
   [[nodiscard]] State state() const noexcept { return state_; }
+  /// It is lent and has its result: the callback comes in this tick or the next.
+  [[nodiscard]] bool has_ended() const noexcept { return state_ != State::dead && has(ended); }
   [[nodiscard]] const Operation& operation() const noexcept { return operation_; }
 
   /// When the operation ends with Errc::timed_out; `never` for none. For a
@@ -92,6 +94,7 @@ class Completion : private Link {
     unreferenced = 8,    // does not hold until_done open
     posted = 16,         // on the loop's stack of posts, not yet seen by it
     on_descriptor = 32,  // in one of its descriptor's queues
+    begun = 64,          // foreign, and start was called
   };
   static constexpr std::uint32_t not_in_heap = UINT32_MAX;
 

@@ -136,7 +136,7 @@ struct Operation {
     void (*start)(void* context, Ticket ticket) noexcept;
     bool (*cancel)(void* context, Ticket ticket) noexcept;
     void* context;
-    ForeignSlot* slot;  ///< the loop's, while it is under way
+    ForeignSlot* slot;  ///< the loop's, from start() on
   };
   struct Timer {
     Duration delay;   ///< from loop.now() at add()
@@ -258,7 +258,7 @@ inline Operation async_wait(Async& async) noexcept {
   return {.type = &async_wait_type, .async = &async};
 }
 
-/// Ends with what Ticket::complete is given, see foreign.hpp. `cancel` may be nullptr: it
+/// Ends with what Ticket::complete is given, see foreign.hpp. Without `cancel` (nullptr) it
 /// cannot be interrupted.
 inline Operation foreign(void (*start)(void* context, Ticket ticket) noexcept,
                          bool (*cancel)(void* context, Ticket ticket) noexcept,
