@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "rig/native.hpp"
-#include "support/process.hpp"
+#include "support/system.hpp"
 #include "support/threads.hpp"
 
 namespace wev::test {
