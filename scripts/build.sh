@@ -13,18 +13,23 @@ build_command() {  # [PRESET]
   fi
 }
 
-# Prints nothing but errors, the first of them; the rest is in a log.
 build() {  # PRESET [TARGET...]
-  local preset=$1 log=build/$1.log
-  shift
-  mkdir -p build
   [ -z "$ahead" ] || wait "$ahead" || true  # what it could not build is told below
   ahead=
-  [ -e "build/$preset/build.ninja" ] || say "configuring $preset"
-  if ! { cmake --preset "$preset" && cmake --build --preset "$preset" ${1:+--target "$@"}; } \
-      > "$log" 2>&1; then
-    grep -E -A 12 'error|FAILED|Error' "$log" | head -n 60 || true  # a log may lack these words
-    say "building $preset failed: see $log"
+  [ -e "build/$1/build.ninja" ] || say "configuring $1"
+  logged "build/$1.log" configure_and_build "$@"
+}
+
+configure_and_build() {  # PRESET [TARGET...]
+  cmake --preset "$1" && cmake --build --preset "$1" ${2:+--target "${@:2}"}
+}
+
+# Prints nothing but errors, the first of them; the rest is in a log.
+logged() {  # LOG COMMAND...
+  mkdir -p build
+  if ! "${@:2}" > "$1" 2>&1; then
+    grep -E -A 12 'error|FAILED|Error' "$1" | head -n 60 || true  # a log may lack these words
+    say "building failed: see $1"
     return 1
   fi
 }

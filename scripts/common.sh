@@ -4,7 +4,7 @@
 # only defines things. Each part names the others that it uses, but for this one.
 
 # Of Linux, as WEV_BACKEND names them.
-native_backends=(io_uring epoll)
+native_backends=(io_uring epoll poll)
 # In the order of docs/benchmarks.md.
 benchmarks=(pingpong timers wake post pipe tasks)
 

@@ -28,8 +28,11 @@ optional_packages=(
   redis-server:/usr/bin/redis-server
   libcurl4-openssl-dev:/usr/include/x86_64-linux-gnu/curl/multi.h
   nginx-light:/usr/sbin/nginx
+  libpq-dev:/usr/include/postgresql/libpq-fe.h
+  postgresql-15:/usr/lib/postgresql/15/bin/postgres
   libuv1-dev:/usr/include/uv.h
   libasio-dev:/usr/include/asio.hpp
+  libglib2.0-dev:/usr/include/glib-2.0/glib.h
 )
 # The tests install these hosts; they run on others that are there. `./dev hosts` installs all.
 usual_hosts=("${required_hosts[@]}" node20)

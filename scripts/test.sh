@@ -1,5 +1,5 @@
-# ./dev test: all tests, natively with each preset of WEV_PRESETS, then for WASI. Uses setup.sh,
-# results.sh, test_native.sh and test_wasi.sh.
+# ./dev test: all tests, natively with each preset of WEV_PRESETS, then for WASI; with WEV_CROSS also
+# whether other systems' compile. Uses setup.sh, results.sh, test_native.sh, test_wasi.sh and cross.sh.
 
 test_all() {  # FILTER
   local presets i
@@ -9,6 +9,7 @@ test_all() {  # FILTER
     test_preset "${presets[i]}" "$1" "${presets[i + 1]}"
   done
   test_wasi "$1"
+  [ -z "${WEV_CROSS:-}" ] || check_cross
   [ -n "$1" ] || check "package, native" tests/package/check native
   print_summary
   print_total

@@ -1,7 +1,8 @@
 # The tests of one native preset. Uses build.sh and results.sh.
 
 # The test programs that need nothing but to be run. `native` is run for each backend instead.
-test_programs=(contract tasks_plain contract_on_fake unit resolve adapters wasi)
+test_programs=(contract tasks_plain contract_on_fake unit resolve adapters wasi bsd
+  native_on_kqueue)
 
 # With a filter that is not empty only the test programs, which know their tests' names.
 test_native() {  # PRESET FILTER NEXT_PRESET
@@ -32,7 +33,7 @@ test_backend() {  # PRESET BACKEND
   count "$name: contract, network" "$tests/native" --gtest_filter="*/$2*"
   count "$name: stdio" python3 tests/runtimes/stdio_test.py "${driven[@]}" "$tests/stdio"
   count "$name: examples" python3 tests/runtimes/examples_test.py "${driven[@]}" -- \
-    "$examples"/{heartbeat,completions,tasks,foreign}
+    "$examples"/{heartbeat,completions,tasks,foreign,nested,glib}
   for program in meter tail echo; do
     count "$name: $program" python3 "tests/runtimes/${program}_test.py" "${driven[@]}" \
       "$examples/$program"

@@ -13,5 +13,6 @@
 #include "wev/io/timer.hpp"
 #include "wev/io/udp.hpp"
 #include "wev/io/unix.hpp"
+#include "wev/io/watcher.hpp"
 #include "wev/io/write_queue.hpp"
 #include "wev/loop.hpp"

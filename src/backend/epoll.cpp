@@ -1,7 +1,6 @@
 #include "backend/epoll.hpp"
 
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include <array>
 #include <span>
@@ -10,13 +9,6 @@
 
 namespace wev {
 
-namespace {
-
-// How many events one call brings; more wait for the next.
-constexpr int events_per_call = 256;
-
-}  // namespace
-
 Epoll::Epoll(const BackendOptions& options) noexcept
     : ReadinessBackend(options.native),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
@@ -24,27 +16,23 @@ Epoll::Epoll(const BackendOptions& options) noexcept
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = nullptr;  // of the waker
-  const bool made = epoll_ >= 0 && waker_.fd() >= 0;
+  const bool made = epoll_.is_open() && waker_.fd() >= 0;
   // errno is of the last one that failed: to make one, or to add it.
-  if (!made || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, waker_.fd(), &event) != 0) {
+  if (!made || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, waker_.fd(), &event) != 0) {
     works_ = std::unexpected(sys::last_error());
   }
-}
-
-Epoll::~Epoll() {
-  if (epoll_ >= 0) ::close(epoll_);
 }
 
 Expected<bool> Epoll::add(Descriptor& descriptor) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
   event.data.ptr = &descriptor;
-  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor.fd(), &event) == 0) return true;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor.fd(), &event) == 0) return true;
   const Error error = sys::last_error();
   if (error == std::errc::operation_not_permitted) return false;  // a file
   // Left from one that was closed behind our back, and had a duplicate.
   if (error == std::errc::file_exists &&
-      ::epoll_ctl(epoll_, EPOLL_CTL_MOD, descriptor.fd(), &event) == 0) {
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, descriptor.fd(), &event) == 0) {
     return true;
   }
   return std::unexpected(error);
@@ -52,34 +40,31 @@ Expected<bool> Epoll::add(Descriptor& descriptor) noexcept {
 
 void Epoll::remove(Descriptor& descriptor) noexcept {
   epoll_event unused{};
-  (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.fd(), &unused);
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, descriptor.fd(), &unused);
 }
 
 Expected<void> Epoll::poll(Instant until, Instant now) noexcept {
-  std::array<epoll_event, events_per_call> events;
-  const Result count = wait(events.data(), events_per_call, until, now);
-  if (!count && count.error() != std::errc::interrupted) return std::unexpected(count.error());
-  for (const epoll_event& event : std::span(events).first(count.value_or(0))) {
+  std::array<epoll_event, most_events> events;
+  const auto count = events_of(wait(events.data(), most_events, until, now));
+  if (!count) return std::unexpected(count.error());
+  for (const epoll_event& event : std::span(events).first(*count)) {
     auto* descriptor = static_cast<Descriptor*>(event.data.ptr);
     if (descriptor != nullptr) take(*descriptor, event.events);
   }
   return {};
 }
 
-Result Epoll::wait(epoll_event* events, int most, Instant until, Instant now) noexcept {
+int Epoll::wait(epoll_event* events, int most, Instant until, Instant now) noexcept {
   // epoll_wait is cheaper, where it is as good.
   if (fine_ && until != never && until > now) {
     const timespec timeout = timeout_until(until, now);
-    const Result count = sys::to_result(::epoll_pwait2(epoll_, events, most, &timeout, nullptr));
+    const int count = ::epoll_pwait2(epoll_.get(), events, most, &timeout, nullptr);
     // Before Linux 5.11; some containers say of what they do not know that it is
     // not permitted.
-    if (count || (count.error() != std::errc::function_not_supported &&
-                  count.error() != std::errc::operation_not_permitted)) {
-      return count;
-    }
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
     fine_ = false;
   }
-  return sys::to_result(::epoll_wait(epoll_, events, most, milliseconds_until(until, now)));
+  return ::epoll_wait(epoll_.get(), events, most, milliseconds_until(until, now));
 }
 
 void Epoll::take(Descriptor& descriptor, std::uint32_t events) noexcept {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "backend/readiness.hpp"
+#include "sys/posix.hpp"
 
 struct epoll_event;
 
@@ -13,19 +14,18 @@ namespace wev {
 class Epoll final : public ReadinessBackend {
  public:
   explicit Epoll(const BackendOptions& options) noexcept;
-  ~Epoll() override;
 
-  Expected<int> pollable() override { return epoll_; }
+  Expected<int> pollable() override { return epoll_.get(); }
 
  private:
   Expected<bool> add(Descriptor& descriptor) noexcept override;
   void remove(Descriptor& descriptor) noexcept override;
   Expected<void> poll(Instant until, Instant now) noexcept override;
 
-  Result wait(epoll_event* events, int most, Instant until, Instant now) noexcept;
+  int wait(epoll_event* events, int most, Instant until, Instant now) noexcept;
   void take(Descriptor& descriptor, std::uint32_t events) noexcept;
 
-  int epoll_;
+  sys::OwnedFd epoll_;
   bool fine_;  // timeouts in nanoseconds
 };
 

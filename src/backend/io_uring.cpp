@@ -314,6 +314,8 @@ void IoUring::prepare_operation(io_uring_sqe& sqe, const Completion& completion)
   }
 }
 
+bool IoUring::has_taken_all() const noexcept { return pending_.empty() && cancels_.empty(); }
+
 // One system call: submits what is in the submission queue, waits for `least`
 // completions and at most `timeout`. Returns 0 or -errno.
 int IoUring::enter(unsigned least, const __kernel_timespec* timeout) noexcept {
@@ -370,7 +372,7 @@ Expected<void> IoUring::sleep(Instant until) {
   sys::block_sigpipe();
   if (auto submitted = submit_all(); !submitted) return submitted;
   reap();
-  until = std::min(until, look_by());
+  if (!has_taken_all()) until = std::min(until, after(now(), retry_interval));
   const Instant at = begin_of_wait(until);
   // A wake that came late may have ended the waker's read just now.
   const bool sleeps = until > at && ended_.empty() && waker_armed_ && waker_.begin_sleep();
@@ -395,10 +397,6 @@ Expected<void> IoUring::collect(CompletionQueue& done) {
 Expected<void> IoUring::look() noexcept {
   if (auto enabled = enable(); !enabled) return enabled;
   disarm();
-  if (ring_event_ >= 0) {
-    eventfd_t times = 0;
-    (void)::eventfd_read(ring_event_, &times);
-  }
   sys::block_sigpipe();
   if (auto submitted = submit_all(); !submitted) return submitted;
   return unless_busy(enter(0, nullptr));
@@ -422,15 +420,22 @@ Expected<int> IoUring::pollable() {
 
 Expected<void> IoUring::arm() {
   if (auto enabled = enable(); !enabled) return enabled;
+  // Written for all that was collected meanwhile, too. What came in between, and what the
+  // kernel has put off, is found by entering behind it.
+  eventfd_t times = 0;
+  (void)::eventfd_read(ring_event_, &times);
   if (auto submitted = submit_all(); !submitted) return submitted;
-  if (::io_uring_sq_ready(&ring_) > 0) {
-    if (auto entered = unless_busy(enter(0, nullptr)); !entered) return entered;
+  if (auto entered = unless_busy(enter(0, nullptr)); !entered) return entered;
+  const bool overflowed = (io_uring_smp_load_acquire(ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
+  if (!ended_.empty() || ::io_uring_cq_ready(&ring_) > 0 || overflowed) {
+    (void)::eventfd_write(ring_event_, 1);
   }
   return NativeBackend::arm();
 }
 
-Instant IoUring::look_by() const {
-  return pending_.empty() && cancels_.empty() ? never : after(now(), retry_interval);
+Instant IoUring::look_by(Instant looked_at) const {
+  const bool nothing_left = has_taken_all() && waker_armed_ && ::io_uring_sq_ready(&ring_) == 0;
+  return nothing_left ? never : after(looked_at, retry_interval);
 }
 
 // Takes all completions there are, those that overflowed the queue included.

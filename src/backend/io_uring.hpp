@@ -30,7 +30,7 @@ class IoUring final : public NativeBackend {
 
   Expected<int> pollable() override;
   Expected<void> arm() override;
-  [[nodiscard]] Instant look_by() const override;
+  [[nodiscard]] Instant look_by(Instant looked_at) const override;
 
  private:
   // In Descriptor::backend_flags.
@@ -58,6 +58,7 @@ class IoUring final : public NativeBackend {
   [[nodiscard]] bool fill() noexcept;
   void prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept;
   void prepare_operation(io_uring_sqe& sqe, const Completion& completion) const noexcept;
+  [[nodiscard]] bool has_taken_all() const noexcept;
   int enter(unsigned least, const __kernel_timespec* timeout) noexcept;
   Expected<void> submit_all() noexcept;
   Expected<void> look() noexcept;

@@ -1,5 +1,6 @@
 #include "backend/poll.hpp"
 
+#include "sys/port.hpp"
 #include "sys/posix.hpp"
 
 namespace wev {
@@ -9,7 +10,7 @@ namespace {
 // For a driver that cannot sleep on anything.
 constexpr Duration look_interval = std::chrono::milliseconds(1);
 
-constexpr short events_of(Direction direction) noexcept {
+constexpr short bits_of(Direction direction) noexcept {
   return direction == Direction::in ? sys::poll_in : POLLOUT;
 }
 
@@ -23,7 +24,7 @@ Poll::Poll(const BackendOptions& options) noexcept : ReadinessBackend(options.na
   }
 }
 
-Instant Poll::look_by() const { return after(now(), look_interval); }
+Instant Poll::look_by(Instant looked_at) const { return after(looked_at, look_interval); }
 
 // poll(2) takes whatever is open.
 Expected<bool> Poll::add(Descriptor&) noexcept {
@@ -45,8 +46,7 @@ void Poll::watch(Descriptor& descriptor, Direction direction, bool waits) noexce
     (void)owners_.push_back(&descriptor);
   }
   short& events = polled_[index].events;
-  events =
-      static_cast<short>(waits ? events | events_of(direction) : events & ~events_of(direction));
+  events = static_cast<short>(waits ? events | bits_of(direction) : events & ~bits_of(direction));
   if (events != 0) return;
   polled_[index] = polled_.back();
   owners_[index] = owners_.back();
@@ -57,10 +57,11 @@ void Poll::watch(Descriptor& descriptor, Direction direction, bool waits) noexce
 }
 
 Expected<void> Poll::poll(Instant until, Instant now) noexcept {
-  const Result count =
-      sys::poll_many(polled_.data(), polled_.size(), timeout_until(until, now), until == never);
-  if (!count && count.error() != std::errc::interrupted) return std::unexpected(count.error());
-  if (!count || *count == 0) return {};
+  const timespec timeout = timeout_until(until, now);
+  const auto count = events_of(
+      sys::poll_until(polled_.data(), polled_.size(), until == never ? nullptr : &timeout));
+  if (!count) return std::unexpected(count.error());
+  if (*count == 0) return {};
   if (polled_[0].revents != 0) waker_.drain();
   // Last first: one that is taken may leave the set, which moves the last to its place.
   for (std::size_t i = polled_.size(); i-- > 1;) {

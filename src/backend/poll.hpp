@@ -15,7 +15,7 @@ class Poll final : public ReadinessBackend {
  public:
   explicit Poll(const BackendOptions& options) noexcept;
 
-  [[nodiscard]] Instant look_by() const override;
+  [[nodiscard]] Instant look_by(Instant looked_at) const override;
 
  private:
   Expected<bool> add(Descriptor& descriptor) noexcept override;

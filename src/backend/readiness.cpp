@@ -1,9 +1,20 @@
 #include "backend/readiness.hpp"
 
 #include "backend/attempt.hpp"
+#include "sys/port.hpp"
 #include "sys/posix.hpp"
 
 namespace wev {
+
+namespace {
+
+// Of one that would have blocked. What connects is under way by itself.
+std::optional<Result> attempt_again(const Operation& operation) noexcept {
+  if (operation.kind() != OperationKind::connect) return attempt(operation);
+  return unless_it_blocks(operation, sys::finish_connect(operation.io.fd, *operation.io.address));
+}
+
+}  // namespace
 
 // Getting to know ------------------------------------------------------------------
 
@@ -70,7 +81,7 @@ std::optional<Result> ReadinessBackend::start(Completion& completion) {
   }
   const Direction direction = operation.type->direction;
   if ((descriptor.backend_flags & of(blocked, direction)) == 0) {
-    if (auto result = try_now(completion)) return result;
+    if (auto result = try_now(completion, Try::first)) return result;
   }
   completion.note = waiting;
   watch(descriptor, direction, true);
@@ -79,17 +90,23 @@ std::optional<Result> ReadinessBackend::start(Completion& completion) {
 
 // What the result tells of the descriptor's readiness is noted. It was added before, so
 // what changes meanwhile will be told.
-std::optional<Result> ReadinessBackend::try_now(const Completion& completion) noexcept {
+std::optional<Result> ReadinessBackend::try_now(const Completion& completion, Try which) noexcept {
   const Operation& operation = completion.operation();
   std::uint32_t& flags = completion.descriptor().backend_flags;
   std::optional<Result> result;
   do {
-    result = attempt(operation);
+    result = which == Try::again ? attempt_again(operation) : attempt(operation);
   } while (result && !*result && result->error() == std::errc::interrupted);
   if (!result || tells_by_being_short(operation, flags, *result)) {
     flags |= of(blocked, operation.type->direction);
   }
   return result;
+}
+
+Expected<std::size_t> ReadinessBackend::events_of(ssize_t returned) noexcept {
+  const Result count = sys::to_result(returned);
+  if (!count && count.error() == std::errc::interrupted) return 0;
+  return count;
 }
 
 bool ReadinessBackend::tells_by_being_short(const Operation& operation, std::uint32_t flags,
@@ -133,7 +150,7 @@ void ReadinessBackend::ready(Descriptor& descriptor, Direction direction) noexce
   List<Completion>& queue = descriptor.queue(direction);
   if (queue.empty() || queue.front().note != waiting) return;
   Completion& completion = queue.front();
-  if (const auto result = try_now(completion)) {
+  if (const auto result = try_now(completion, Try::again)) {
     completion.note = 0;
     watch(descriptor, direction, false);
     ended_.push(completion, *result);

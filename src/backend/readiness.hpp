@@ -8,6 +8,8 @@
 // What cannot be polled (files, /dev/null) is carried out on a thread pool.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 
 #include "backend/native.hpp"
@@ -40,6 +42,11 @@ class ReadinessBackend : public NativeBackend {
   /// ready() for all there is.
   virtual Expected<void> poll(Instant until, Instant now) noexcept = 0;
 
+  /// So many events a call brings at the most; more wait for the next.
+  static constexpr int most_events = 256;
+  /// How many a call brought; one that a signal has interrupted, none.
+  static Expected<std::size_t> events_of(ssize_t returned) noexcept;
+
   /// A descriptor may be ready in a direction.
   void ready(Descriptor& descriptor, Direction direction) noexcept;
   /// The end, an error or urgent data is there: from now on being short does not tell that
@@ -71,7 +78,8 @@ class ReadinessBackend : public NativeBackend {
   }
   Expected<void> know_first(Descriptor& descriptor, const Operation& operation);
   void let_go_of_stdio(Descriptor& descriptor) noexcept;
-  static std::optional<Result> try_now(const Completion& completion) noexcept;
+  enum class Try : std::uint8_t { first, again };
+  static std::optional<Result> try_now(const Completion& completion, Try which) noexcept;
   static bool tells_by_being_short(const Operation& operation, std::uint32_t flags,
                                    const Result& result) noexcept;
 

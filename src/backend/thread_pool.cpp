@@ -3,12 +3,14 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <type_traits>
+#include <new>
 #include <utility>
 
 namespace wev {
 
-static_assert(std::is_same_v<pthread_t, unsigned long>);
+struct ThreadPool::Thread : Allocated {
+  pthread_t id{};
+};
 
 ThreadPool::ThreadPool(Options options) noexcept : options_(options) {}
 
@@ -29,14 +31,19 @@ bool ThreadPool::submit(Work& work) noexcept {
 // Without exceptions, unlike std::thread.
 bool ThreadPool::start_thread() noexcept {
   if (!threads_.reserve(threads_.size() + 1)) return false;
+  auto* thread = new (std::nothrow) Thread;
+  if (thread == nullptr) return false;
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_t thread{};
-  const bool started = pthread_create(&thread, nullptr, serve, this) == 0;
+  const bool started = pthread_create(&thread->id, nullptr, serve, this) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (started) (void)threads_.push_back(thread);  // reserved
+  if (started) {
+    (void)threads_.push_back(thread);  // reserved
+  } else {
+    delete thread;
+  }
   return started;
 }
 
@@ -74,10 +81,11 @@ void ThreadPool::join() noexcept {
   joining_ = true;
   wanted_.notify_all();
   while (!threads_.empty()) {
-    const pthread_t thread = threads_.back();
+    const Thread* thread = threads_.back();
     threads_.pop_back();
     lock.unlock();
-    pthread_join(thread, nullptr);
+    pthread_join(thread->id, nullptr);
+    delete thread;
     lock.lock();
   }
   joining_ = false;

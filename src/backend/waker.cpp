@@ -1,28 +1,19 @@
 #include "backend/waker.hpp"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 namespace wev {
 
-Waker::Waker() noexcept : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+Waker::Waker() noexcept { (void)sys::open_counter(counter_); }
 
-Waker::~Waker() {
-  if (fd_ >= 0) ::close(fd_);
-}
+Waker::~Waker() { sys::close_counter(counter_); }
 
 void Waker::wake() noexcept {
-  // Only the first one after it fell asleep writes. It cannot fail: the counter
-  // would take centuries to be full.
+  // Only the first one after it fell asleep writes.
   if (state_.exchange(State::woken, std::memory_order_acq_rel) == State::asleep) signal();
 }
 
-void Waker::signal() noexcept { (void)::eventfd_write(fd_, 1); }
+void Waker::signal() noexcept { sys::count_up(counter_.writer); }
 
-void Waker::drain() noexcept {
-  eventfd_t times = 0;
-  (void)::eventfd_read(fd_, &times);
-}
+void Waker::drain() noexcept { (void)sys::take_count(counter_.reader); }
 
 void Waker::begin_sleep_elsewhere() noexcept {
   if (state_.exchange(State::asleep, std::memory_order_acq_rel) == State::woken) signal();

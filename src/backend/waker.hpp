@@ -1,12 +1,16 @@
 // waker.hpp: how another thread ends a native backend's sleep.
 //
 // One word says whether the loop sleeps, so that waking one that is awake costs
-// no system call. The eventfd behind it is watched edge-triggered and never
-// read: each write is an edge. What watches it level-triggered drains it.
+// no system call. The descriptor behind it is written to once for each sleep. An
+// eventfd that is watched edge-triggered is never read, since each write is an edge;
+// a pipe would fill, and what is watched level-triggered stays readable: who watches
+// these drains them.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+
+#include "sys/port.hpp"
 
 namespace wev {
 
@@ -18,7 +22,7 @@ class Waker {
   Waker(const Waker&) = delete;
   Waker& operator=(const Waker&) = delete;
 
-  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] int fd() const noexcept { return counter_.reader; }
 
   /// Any thread.
   void wake() noexcept;
@@ -29,7 +33,7 @@ class Waker {
   /// Somebody is about to sleep who watches the descriptor: one that was woken makes it
   /// readable now. Until end_sleep().
   void begin_sleep_elsewhere() noexcept;
-  /// Makes the descriptor unreadable, for whoever watches it level-triggered.
+  /// Makes the descriptor unreadable.
   void drain() noexcept;
 
  private:
@@ -38,7 +42,7 @@ class Waker {
   enum class State : std::uint8_t { awake, asleep, woken };
 
   std::atomic<State> state_{State::awake};
-  int fd_;
+  sys::Counter counter_;
 };
 
 }  // namespace wev

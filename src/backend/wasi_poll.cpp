@@ -62,7 +62,7 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
   if (!operation.has(waits)) return operation.perform();
 
   if (auto result = try_now(completion)) return result;
-  patience_ = shortest;
+  hurry();
   const bool park = refuses_to_poll(completion) || subscribed_other_way(completion) != nullptr;
   const bool added = park ? set_.park(completion) : set_.subscribe(completion);
   if (!added) return std::unexpected(std::errc::not_enough_memory);
@@ -166,15 +166,17 @@ Expected<void> WasiPoll::collect(CompletionQueue& done) {
     try_parked();
     const auto left = look();
     if (left && ended_.empty()) looked = poll(*left, false);
+    // From one look to the next a driver waits longer, too.
+    if (ended_.empty()) look_patience_ = std::min(longest_unsure, look_patience_ * 2);
   }
   done.take(ended_);
   return looked;
 }
 
-Instant WasiPoll::look_by() const { return now() + longest_unsure; }
+Instant WasiPoll::look_by(Instant looked_at) const { return after(looked_at, look_patience_); }
 
 void WasiPoll::finish(Completion& completion, Result result) {
-  patience_ = shortest;
+  hurry();
   set_.remove(completion);
   ended_.push(completion, result);
 }

@@ -28,7 +28,7 @@ class WasiPoll final : public Backend {
   Expected<void> sleep(Instant until) override;
   void wake() noexcept override { woken_.store(true, std::memory_order_release); }
   [[nodiscard]] Instant now() const override;
-  [[nodiscard]] Instant look_by() const override;
+  [[nodiscard]] Instant look_by(Instant looked_at) const override;
 
  private:
   // What was found out about a descriptor, in Descriptor::backend_flags.
@@ -46,6 +46,7 @@ class WasiPoll final : public Backend {
   static std::optional<Result> carry_out(const Completion& completion);
   static Completion* subscribed_other_way(const Completion& completion);
 
+  void hurry() noexcept { patience_ = look_patience_ = shortest; }
   void finish(Completion& completion, Result result);
   bool finish_now(Completion& completion);
   void try_parked();
@@ -63,8 +64,9 @@ class WasiPoll final : public Backend {
   bool slept_ = false;     // since the last collect()
   // Timeouts start here and double while nothing happens, see timeout_until().
   Duration patience_ = shortest;
-  bool returns_for_any_;  // the host was seen to return when one of many was ready
-  bool one_per_call_;     // it fails calls with several that it takes alone
+  Duration look_patience_ = shortest;  // the same between looks, see look_by()
+  bool returns_for_any_;               // the host was seen to return when one of many was ready
+  bool one_per_call_;                  // it fails calls with several that it takes alone
   std::size_t next_alone_ = 0;
   unsigned looks_ = 0;
   std::atomic<bool> woken_{false};

@@ -43,7 +43,7 @@ void Loop::add(Completion& completion, const Operation& operation, void* userdat
   lend(completion, operation, userdata, callback);
   if (operation.kind() == OperationKind::timer) {
     const auto& timer = operation.timer;
-    completion.deadline_ = timer.absolute ? Instant(timer.delay) : after(now_, timer.delay);
+    completion.deadline_ = timer.absolute ? Instant(timer.delay) : after(now(), timer.delay);
   } else {
     completion.deadline_ = deadline;
   }
@@ -84,7 +84,7 @@ bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callbac
   completion.operation_ = op::timer(delay);
   completion.callback_ = callback;
   completion.userdata_ = userdata;
-  completion.deadline_ = after(now_, delay);
+  completion.deadline_ = after(now(), delay);
   if (completion.state_ == Completion::State::active) {
     timers_.move(completion);
   } else {
@@ -193,7 +193,13 @@ std::expected<void, Error> Loop::enter() {
   return {};
 }
 
-void Loop::leave() noexcept { running_.store(false, std::memory_order_release); }
+// Whoever sleeps on pollable() is told of all that comes from now on.
+std::expected<void, Error> Loop::leave() {
+  std::expected<void, Error> armed;
+  if (arms_) armed = backend_.arm();
+  running_.store(false, std::memory_order_release);
+  return armed;
+}
 
 std::expected<void, Error> Loop::run(RunMode mode) {
   if (auto entered = enter(); !entered) return entered;
@@ -205,19 +211,16 @@ std::expected<void, Error> Loop::run(RunMode mode) {
       break;
     }
     if (mode == RunMode::no_wait || (mode == RunMode::once && *called > 0)) break;
-  } while (!stopped_ && (active_ > 0 || !posts_.empty()));
+  } while (!stopped_ && !done());
   stopped_ = false;
-  leave();
-  return outcome;
+  const auto left = leave();
+  return outcome ? left : outcome;
 }
 
 std::expected<std::size_t, Error> Loop::tick(RunMode mode) {
   if (auto entered = enter(); !entered) return std::unexpected(entered.error());
   auto called = turn(mode);
-  if (called && arms_) {
-    if (auto armed = backend_.arm(); !armed) called = std::unexpected(armed.error());
-  }
-  leave();
+  if (auto left = leave(); called && !left) called = std::unexpected(left.error());
   return called;
 }
 
@@ -235,8 +238,8 @@ std::expected<void, Error> Loop::drain() {
   if (outcome) backend_.quiesce();
   draining_ = false;
   stopped_ = false;
-  leave();
-  return outcome;
+  const auto left = leave();
+  return outcome ? left : outcome;
 }
 
 // Driven from outside ------------------------------------------------------------
@@ -244,8 +247,8 @@ std::expected<void, Error> Loop::drain() {
 Instant Loop::next_deadline() const {
   const bool ready = !submissions_.empty() || !ended_.empty() || !notified_.empty() ||
                      !posts_.empty() || !completed_.empty();
-  if (ready) return Instant::min();
-  const Instant look_by = in_backend_ > 0 ? backend_.look_by() : never;
+  if (ready) return Instant();
+  const Instant look_by = in_backend_ > 0 ? backend_.look_by(looked_at_) : never;
   const Completion* first = timers_.first();
   return first != nullptr ? std::min(first->deadline_, look_by) : look_by;
 }
@@ -262,6 +265,8 @@ Expected<int> Loop::pollable() {
 void Loop::set_driver(void (*turn_soon)(void* context) noexcept, void* context) noexcept {
   WEV_ASSERT(turn_soon_ == nullptr || turn_soon == nullptr,
              "Loop::set_driver: another one drives it already");
+  // Who has called it may not have returned yet, see ~Loop.
+  while (waking_.load(std::memory_order_acquire) != 0) sys::yield();
   turn_soon_ = turn_soon;
   driver_ = context;
   turn_asked_ = false;
@@ -585,7 +590,11 @@ void Loop::withdraw(Completion& completion, Errc reason) {
   Result result = std::unexpected(Errc::operation_canceled);
   if (completion.has(Completion::in_backend)) {
     const auto left = backend_.cancel(completion);
-    if (!left) return;
+    if (!left) {
+      // It may be for the next tick to hand this to the system.
+      if (turn_soon_ != nullptr) ask_for_turn();
+      return;
+    }
     result = *left;
     completion.clear(Completion::in_backend);
     --in_backend_;

@@ -146,15 +146,21 @@ Expected<void> Sim::collect(CompletionQueue& done) {
   return {};
 }
 
-// Time goes on to when something can end.
-Expected<void> Sim::sleep(Instant until) {
-  if (woken_.exchange(false, std::memory_order_acq_rel)) return {};
-  if (until <= now_ || (options_.moody && random_->one_in(8))) return {};
-  Instant next = until;
+// When something can end, as things are.
+Instant Sim::next_end() const {
+  Instant next = never;
   for (std::size_t i = 0; i < flights_.size(); ++i) {
     const Flight& flight = flights_[i];
     if (can_end(flight)) next = std::min(next, std::max(flight.earliest, now_));
   }
+  return next;
+}
+
+// Time goes on to when something can end.
+Expected<void> Sim::sleep(Instant until) {
+  if (woken_.exchange(false, std::memory_order_acq_rel)) return {};
+  if (until <= now_ || (options_.moody && random_->one_in(8))) return {};
+  const Instant next = std::min(until, next_end());
   if (next != never) {
     now_ = next;
     return {};
@@ -163,7 +169,7 @@ Expected<void> Sim::sleep(Instant until) {
   return {};
 }
 
-Instant Sim::look_by() const { return after(now_, longest_latency); }
+Instant Sim::look_by(Instant) const { return next_end(); }
 
 void Sim::wake() noexcept { sys::unpark(woken_); }
 

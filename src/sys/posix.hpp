@@ -3,14 +3,16 @@
 
 #include <poll.h>
 #include <sys/types.h>
+#include <unistd.h>
+
+#include <utility>
 
 #include "wev/base/error.hpp"
 #include "wev/sys/system.hpp"
 
 namespace wev::sys {
 
-/// An errno as an Error. Linux has one for every std::errc and some more, under
-/// the same numbers.
+/// An errno as an Error. A std::errc has the system's own number.
 Error to_error(int code) noexcept;
 /// errno.
 Error last_error() noexcept;
@@ -29,17 +31,35 @@ void discard_sigpipe() noexcept;
 int recv_flags(std::uint32_t flags) noexcept;
 int open_flags(std::uint32_t flags) noexcept;
 
+/// Closed at the end of its scope, if it is not given away.
+class OwnedFd {
+ public:
+  OwnedFd() = default;
+  explicit OwnedFd(int fd) noexcept : fd_(fd) {}
+  OwnedFd(OwnedFd&& other) noexcept : fd_(other.release()) {}
+  OwnedFd& operator=(OwnedFd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~OwnedFd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const noexcept { return fd_; }
+  [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+  int release() noexcept { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_ = -1;
+};
+
 /// What poll(2) is asked for to wait for reading.
 #if defined(POLLRDHUP)
 inline constexpr short poll_in = POLLIN | POLLRDHUP;
 #else
 inline constexpr short poll_in = POLLIN;
 #endif
-/// ppoll(2), where there is one; how many are ready. `unlimited`: without a timeout.
-Result poll_many(pollfd* descriptors, std::size_t count, const timespec& timeout,
-                 bool unlimited) noexcept;
 
-/// Whether close() has closed: Linux does, though a signal or a slow disk makes it
+/// Whether close() has closed: systems do, though a signal or a slow disk makes them
 /// say something else.
 bool is_closed(const Result& result) noexcept;
 

@@ -1,94 +1,21 @@
 // A Redis client that knows nothing of this loop, driven by it.
-#include <fcntl.h>
-#include <hiredis/async.h>
-#include <hiredis/hiredis.h>
+#include "wev/adapters/hiredis.hpp"
 
 #include <string>
 #include <vector>
 
-#include "adapters/foreign.hpp"
 #include "adapters/server.hpp"
 
 namespace wev::test {
 
 namespace {
 
-// What hiredis calls, on a loop. It lives until hiredis has done with it (cleanup).
-class HiredisAdapter {
- public:
-  static void attach(Loop& loop, redisAsyncContext& context) {
-    auto* adapter = new HiredisAdapter(loop, context);
-    context.ev.data = adapter;
-    context.ev.addRead = [](void* self) { want(self, Foreign::in, true); };
-    context.ev.delRead = [](void* self) { want(self, Foreign::in, false); };
-    context.ev.addWrite = [](void* self) { want(self, Foreign::out, true); };
-    context.ev.delWrite = [](void* self) { want(self, Foreign::out, false); };
-    context.ev.cleanup = cleanup;
-    attach_timer(context);
-  }
-
- private:
-  HiredisAdapter(Loop& loop, redisAsyncContext& context)
-      : loop_(loop), context_(context), foreign_(watch(loop, context)) {}
-
-  // A duplicate: hiredis closes its own as soon as it likes.
-  static Foreign* watch(Loop& loop, redisAsyncContext& context) {
-    const int fd = ::fcntl(context.c.fd, F_DUPFD_CLOEXEC, 0);
-    EXPECT_GE(fd, 0);
-    return Foreign::make(loop, fd, [&context](Foreign::Side side) {
-      side == Foreign::in ? redisAsyncHandleRead(&context) : redisAsyncHandleWrite(&context);
-    });
-  }
-
-  static void want(void* self, Foreign::Side side, bool wanted) {
-    static_cast<HiredisAdapter*>(self)->foreign_->want(side, wanted);
-  }
-
-  static void cleanup(void* self) {
-    auto* adapter = static_cast<HiredisAdapter*>(self);
-    adapter->foreign_->release();
-    adapter->cleaned_up_ = true;
-    adapter->loop_.cancel(adapter->timer_);
-    if (adapter->timer_.state() == Completion::State::dead) delete adapter;
-  }
-
-  // hiredis has timeouts since 1.0.
-  template <class Context>
-  static void attach_timer(Context& context) {
-    if constexpr (requires { context.ev.scheduleTimer; }) {
-      context.ev.scheduleTimer = [](void* self, timeval delay) {
-        auto* adapter = static_cast<HiredisAdapter*>(self);
-        (void)adapter->loop_.timer_reset(
-            adapter->timer_,
-            std::chrono::seconds(delay.tv_sec) + std::chrono::microseconds(delay.tv_usec), adapter,
-            on_timer<Context>);
-      };
-    }
-  }
-  template <class Context>
-  static Action on_timer(void* self, Loop&, Completion&, Result result) {
-    auto* adapter = static_cast<HiredisAdapter*>(self);
-    if (adapter->cleaned_up_) {
-      delete adapter;
-    } else if (result) {
-      redisAsyncHandleTimeout(static_cast<Context*>(&adapter->context_));
-    }
-    return Action::disarm;
-  }
-
-  Loop& loop_;
-  redisAsyncContext& context_;
-  Foreign* foreign_;
-  Completion timer_;
-  bool cleaned_up_ = false;
-};
-
 // One connection and what came of it.
 class Client {
  public:
   Client(Loop& loop, int port) : context_(redisAsyncConnect("127.0.0.1", port)) {
     context_->data = this;
-    HiredisAdapter::attach(loop, *context_);
+    EXPECT_TRUE(attach(loop, *context_));
     redisAsyncSetConnectCallback(context_, [](const redisAsyncContext* context, int status) {
       static_cast<Client*>(context->data)->connect_status = status;
     });
@@ -105,6 +32,9 @@ class Client {
   void command(const std::string& text) {
     EXPECT_EQ(redisAsyncCommand(context_, on_reply, this, text.c_str()), REDIS_OK);
   }
+#if HIREDIS_MAJOR >= 1
+  void set_timeout(timeval timeout) { redisAsyncSetTimeout(context_, timeout); }
+#endif
   /// After what was asked.
   void disconnect() { redisAsyncDisconnect(context_); }
   /// hiredis has freed its side.
@@ -253,6 +183,36 @@ TEST_P(Hiredis, FreedWithRepliesOutstandingItLeavesNothing) {
   ASSERT_TRUE(loop().run());
   EXPECT_EQ(loop().active(), 0u);
 }
+
+TEST_P(Hiredis, DrainedWithRepliesOutstandingItCanStillBeFreed) {
+  Client client(loop(), server_->port());
+  for (int i = 0; i < 100; ++i) client.command("PING");
+  run_until([&] { return !client.replies.empty(); });
+  ASSERT_TRUE(loop().drain());
+  EXPECT_EQ(loop().active(), 0u);
+}
+
+TEST_P(Hiredis, WhatHasNoDescriptorIsNotAttached) {
+  redisAsyncContext* context = redisAsyncConnectUnix("/nowhere/at/all");
+  ASSERT_NE(context->err, 0);
+  EXPECT_EQ(attach(loop(), *context), std::unexpected(Error(std::errc::bad_file_descriptor)));
+  redisAsyncFree(context);
+}
+
+#if HIREDIS_MAJOR >= 1
+TEST_P(Hiredis, ACommandThatIsNotAnsweredTimesOut) {
+  Client client(loop(), server_->port());
+  client.command("PING");
+  run_until([&] { return client.replies.size() == 1; });
+  client.set_timeout({0, 50'000});
+  client.command("BLPOP nothing 0");
+  const Instant began = loop().backend().now();
+  run_until([&] { return client.over(); });
+  EXPECT_GE(loop().backend().now() - began, 50ms);
+  EXPECT_EQ(client.disconnect_status, REDIS_ERR);
+  EXPECT_EQ(client.replies, (std::vector<std::string>{"PONG", "none"}));
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(Native, Hiredis, native_backends, name_of_backend);
 

@@ -1,6 +1,8 @@
 #include "adapters/server.hpp"
 
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -9,7 +11,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "support/process.hpp"
+#include "support/system.hpp"
 #include "wev/base/address.hpp"
 
 namespace wev::test {
@@ -42,17 +44,32 @@ Server::~Server() {
   if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
 }
 
-std::unique_ptr<Server> Server::start(Loop& loop, const Arguments& arguments) {
+std::unique_ptr<Server> Server::start(Loop& loop, const Arguments& arguments,
+                                      const ServerOptions& options) {
   // Somebody may take the port before the server does.
   for (int attempt = 0; attempt < 5; ++attempt) {
     std::unique_ptr<Server> server(new Server);
+    server->options_ = options;
     server->port_ = free_port();
+    server->give_directory();
     if (server->launch(arguments(server->directory_, server->port_)) && server->answers(loop)) {
       return server;
     }
   }
   ADD_FAILURE() << "the server does not start";
   return nullptr;
+}
+
+void Server::give_directory() const {
+  const passwd* user = options_.user.empty() ? nullptr : ::getpwnam(options_.user.c_str());
+  if (user != nullptr) (void)!::chown(directory_.c_str(), user->pw_uid, user->pw_gid);
+}
+
+bool become(const std::string& user) {
+  if (user.empty() || ::geteuid() != 0) return true;
+  const passwd* entry = ::getpwnam(user.c_str());
+  return entry != nullptr && ::setgroups(0, nullptr) == 0 && ::setgid(entry->pw_gid) == 0 &&
+         ::setuid(entry->pw_uid) == 0;
 }
 
 bool Server::launch(const std::vector<std::string>& arguments) {
@@ -62,7 +79,8 @@ bool Server::launch(const std::vector<std::string>& arguments) {
   raw.push_back(nullptr);
   process_ = ::fork();
   if (process_ != 0) return process_ > 0;
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (!become(options_.user)) ::_exit(127);
+  ::prctl(PR_SET_PDEATHSIG, options_.end_signal);
   const int nothing = ::open("/dev/null", O_RDWR);
   for (const int fd : {0, 1, 2}) ::dup2(nothing, fd);
   ::close_range(3, ~0u, 0);
@@ -89,6 +107,9 @@ bool Server::has_ended() {
 }
 
 void Server::kill() {
+  if (has_ended()) return;
+  ::kill(process_, options_.end_signal);
+  for (int tries = 0; tries < 1'000 && !has_ended(); ++tries) ::usleep(10'000);
   if (has_ended()) return;
   ::kill(process_, SIGKILL);
   ::waitpid(process_, nullptr, 0);

@@ -19,6 +19,13 @@ namespace wev::test {
 
 using namespace std::chrono_literals;
 
+struct ServerOptions {
+  /// Where the tests run as root, the server runs as this user: it refuses root.
+  std::string user;
+  /// By which it ends at once, and leaves nothing.
+  int end_signal = 9;
+};
+
 /// A process on a free port of the loopback, with a directory of its own. It dies
 /// with this object, and with the test program however that ends.
 class Server {
@@ -28,7 +35,8 @@ class Server {
 
   /// Starts it and waits until it takes connections. nullptr: it could not be
   /// started, and a failure says why.
-  static std::unique_ptr<Server> start(Loop& loop, const Arguments& arguments);
+  static std::unique_ptr<Server> start(Loop& loop, const Arguments& arguments,
+                                       const ServerOptions& options = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -40,14 +48,19 @@ class Server {
 
  private:
   Server();
+  void give_directory() const;
   bool launch(const std::vector<std::string>& arguments);
   bool answers(Loop& loop);
   [[nodiscard]] bool has_ended();
 
   std::string directory_;
+  ServerOptions options_;
   int port_ = 0;
   pid_t process_ = -1;
 };
+
+/// Goes on as this user where that is root; empty: as it is.
+bool become(const std::string& user);
 
 /// A port of the loopback that was free a moment ago.
 int free_port();
@@ -70,9 +83,12 @@ class Adapter : public testing::TestWithParam<BackendKind> {
   std::unique_ptr<Loop> loop_;
 };
 
-inline const auto native_backends = testing::Values(BackendKind::epoll, BackendKind::io_uring);
+inline const auto native_backends =
+    testing::Values(BackendKind::epoll, BackendKind::io_uring, BackendKind::poll);
 inline const auto name_of_backend = [](const auto& info) {
-  return info.param == BackendKind::epoll ? "epoll" : "io_uring";
+  return info.param == BackendKind::epoll      ? "epoll"
+         : info.param == BackendKind::io_uring ? "io_uring"
+                                               : "poll";
 };
 
 }  // namespace wev::test

@@ -4,11 +4,8 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <pty.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -17,6 +14,7 @@
 #include <string_view>
 #include <thread>
 
+#include "support/system.hpp"
 #include "support/threads.hpp"
 #include "wev/backend/thread_pool.hpp"
 #include "wev/io/stream.hpp"
@@ -107,53 +105,6 @@ TEST_P(NativeContract, AnAcceptThatIsWaitingIsToldOfRunningOut) {
 
 // Waking -------------------------------------------------------------------------------
 
-namespace {
-
-// As a thread does that was about to wake a loop when that woke by itself.
-void write_to_all_eventfds() {
-  for (int fd = 0; fd < 1'000; ++fd) {
-    std::array<char, 64> target{};
-    const std::string link = "/proc/self/fd/" + std::to_string(fd);
-    if (::readlink(link.c_str(), target.data(), target.size() - 1) < 0) continue;
-    if (std::string_view(target.data()) == "anon_inode:[eventfd]") ::eventfd_write(fd, 1);
-  }
-}
-
-}  // namespace
-
-TEST_P(NativeContract, AWakeThatComesLateCostsNoneOfTheNext) {
-  constexpr int rounds = 100;
-  Async& async = this->async();
-  std::atomic<int> asked{0};
-  const Joiner join = spawn([&] {
-    for (int i = 0; i < rounds; ++i) {
-      asked.wait(i);
-      async.notify();  // mostly when the loop sleeps by now
-    }
-  });
-  Probe& notified = probe("notified");
-  Probe& late = probe("late", [&](Probe&) {
-    write_to_all_eventfds();
-    add(notified, op::async_wait(async), loop().now() + 60s);
-    ++asked;
-    asked.notify_one();
-    return Action::disarm;
-  });
-  for (int i = 1; i <= rounds && !HasFailure(); ++i) {
-    const Instant began = loop().now();
-    timer(late, 1ms);  // let the loop fall asleep before
-    run();
-    EXPECT_END(notified, Result(0)) << "in round " << i;
-    EXPECT_LT(loop().now() - began, 60s) << "its deadline woke the loop, in round " << i;
-  }
-  while (asked < rounds) {
-    ++asked;
-    asked.notify_one();
-  }
-  join();
-  look();
-}
-
 // Signals ------------------------------------------------------------------------------
 
 TEST_P(NativeContract, SignalsInterruptNothing) {
@@ -213,16 +164,14 @@ TEST_P(NativeContract, WritingToAPeerThatIsGoneRaisesNoSignal) {
   for (const Probe* p : {&c, &d, &e}) EXPECT_END(*p, std::errc::broken_pipe);
   sigset_t pending;
   ASSERT_EQ(::sigpending(&pending), 0);
-  EXPECT_EQ(::sigismember(&pending, SIGPIPE), 0) << "it waits to be unblocked";
+  EXPECT_EQ(sigismember(&pending, SIGPIPE), 0) << "it waits to be unblocked";
 }
 
 // Terminals ------------------------------------------------------------------------------
 
 // A read of a terminal ends with a line, though there may be more.
 TEST_P(NativeContract, ATerminalIsReadLineByLine) {
-  int master = -1;
-  int slave = -1;
-  ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
+  const auto [master, slave] = open_terminal();
   owned(master);
   owned(slave);
   auto& buffer = make_buffer<100>();
@@ -242,19 +191,6 @@ TEST_P(NativeContract, ATerminalIsReadLineByLine) {
   Probe& e = start("e", op::read(master, buffer.bytes));
   run();
   EXPECT_TRUE(e.result());
-}
-
-TEST_P(NativeContract, TheEndOfATerminalsOtherSideIsToldAsAnError) {
-  int master = -1;
-  int slave = -1;
-  ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
-  owned(master);
-  auto& buffer = make_buffer<8>();
-  Probe& r = start("r", op::read(master, buffer.bytes));
-  look();
-  ::close(slave);
-  run();
-  EXPECT_END(r, std::errc::io_error);  // as Linux says it
 }
 
 // Duplicates -----------------------------------------------------------------------------
@@ -323,7 +259,7 @@ TEST_P(NativeContract, ALoopMayBeDestroyedByWhatItsLastNotificationBrought) {
         async->notify();
       }
     });
-    while (!told) EXPECT_TRUE(loop->tick());
+    while (!told) EXPECT_TRUE(rig().tick(*loop));
     loop->cancel(waiting);
     EXPECT_TRUE(loop->drain());
     loop->detach(*async);
@@ -336,8 +272,7 @@ TEST_P(NativeContract, ALoopMayBeDestroyedByWhatItsLastNotificationBrought) {
 // As where a task ends whose variables were handles in use.
 TEST_P(NativeContract, ALoopClosesWhatWasLetGoOfBeforeItIsGone) {
   auto loop = rig().loop();
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const std::array<int, 2> ends = open_pipe(Blocks::yes);
   owned(ends[1]);
   std::array<std::byte, 8> buffer{};
   Request reading;
@@ -347,7 +282,7 @@ TEST_P(NativeContract, ALoopClosesWhatWasLetGoOfBeforeItIsGone) {
     reading.start(stream.read_some(buffer), [&ended](Expected<std::size_t>) { ++ended; });
     EXPECT_TRUE(loop->tick(RunMode::no_wait));
   }
-  while (ended == 0) EXPECT_TRUE(loop->tick());
+  while (ended == 0) EXPECT_TRUE(rig().tick(*loop));
   loop.reset();
   EXPECT_EQ(::fcntl(ends[0], F_GETFD), -1);
 }
@@ -365,13 +300,6 @@ TEST_P(NativeContract, DevicesThatCannotBeWaitedForAreReadAndWritten) {
   EXPECT_END(end, Result(0));
   EXPECT_END(gone, Result(1));
   EXPECT_END(zeros, Result(8));
-}
-
-TEST_P(NativeContract, AFullDeviceSaysSo) {
-  const int full = owned(::open("/dev/full", O_RDWR | O_CLOEXEC));
-  Probe& w = start("w", op::write(full, bytes_of("x")));
-  run();
-  EXPECT_END(w, std::errc::no_space_on_device);
 }
 
 TEST_P(NativeContract, ManyFileOperationsAtOnceAllEnd) {
@@ -451,23 +379,6 @@ TEST_P(NativeContract, MoreBuffersThanOneCallTakesLeaveTheRestForTheNext) {
   EXPECT_END(rest, Result(3000 - 2 * most_buffers));
 }
 
-// Its writer's flag makes each write a packet, and the reader does not see it.
-TEST_P(NativeContract, APipeOfPacketsIsReadToItsLast) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe2(ends.data(), O_DIRECT | O_NONBLOCK | O_CLOEXEC), 0);
-  owned(ends[0]);
-  owned(ends[1]);
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(rig().write(ends[1], "packet"), Result(6));
-  auto& buffer = make_buffer<100>();
-  Probe& r = probe("r", [](Probe& self) {
-    EXPECT_EQ(self.result(), Result(6));
-    return self.calls() < 5 ? Action::rearm : Action::disarm;
-  });
-  add(r, op::read(ends[0], buffer.bytes));
-  run();
-  EXPECT_EQ(r.calls(), 5u);
-}
-
 // Connecting ---------------------------------------------------------------------------------
 
 // The error of a connection is the connect's, not that of a receive beside it.
@@ -511,8 +422,7 @@ TEST_P(NativeContract, ADatagramThatItsReceiverHasNoRoomForIsRefused) {
 // Others' descriptors --------------------------------------------------------------------------
 
 TEST_P(NativeContract, PollingSomeoneElsesDescriptorLeavesItAsItIs) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const std::array<int, 2> ends = open_pipe(Blocks::yes);
   owned(ends[0]);
   owned(ends[1]);
   Probe& p = start("p", op::poll_writable(ends[1]));
@@ -549,7 +459,7 @@ TEST_P(NativeContract, ANumberThatWasForgottenLateIsTakenUpAgain) {
   run();
   ::close(reader);
   EXPECT_TRUE(loop().forget(reader));
-  ASSERT_EQ(::dup3(twin, reader, O_CLOEXEC), reader);
+  ASSERT_EQ(::dup2(twin, reader), reader);
   Probe& again = start("again", op::read(reader, buffer.bytes));
   look();
   EXPECT_EQ(rig().write(writer, "x"), Result(1));
@@ -582,8 +492,7 @@ class SharedStdio {
 }  // namespace
 
 TEST_P(NativeContract, StdioIsLeftAsItWasWhenTheLastOfItIsForgotten) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const std::array<int, 2> ends = open_socket_pair(Blocks::yes);
   owned(ends[0]);
   owned(ends[1]);
   int after_first = 0;

@@ -15,7 +15,7 @@
 
 #include <gtest/gtest.h>
 
-#include "support/process.hpp"
+#include "support/system.hpp"
 #include "wev/backend/backends.hpp"
 #include "wev/loop/loop.hpp"
 
@@ -208,7 +208,7 @@ TEST(ThreadPool, LoopsShareOne) {
 TEST(ThreadPool, LoopsComeAndGoOnAShared) {
   ThreadPool pool({.threads = 2});
   BackendOptions options;
-  options.kind = BackendKind::epoll;
+  options.kind = BackendKind::poll;
   options.native.pool = &pool;
   for (int i = 0; i < 300; ++i) {
     auto backend = make_backend(options);
@@ -252,7 +252,7 @@ TEST(ThreadPool, AnyErrorOfABlockingFunctionIsDeliveredOnce) {
 TEST(ThreadPool, ALoopsOwnIsJoinedByDraining) {
   const std::set<std::string> before = threads();
   BackendOptions options;
-  options.kind = BackendKind::epoll;
+  options.kind = BackendKind::poll;
   auto backend = make_backend(options);
   ASSERT_TRUE(backend);
   Loop loop(std::move(*backend));

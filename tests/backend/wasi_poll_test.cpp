@@ -479,6 +479,31 @@ TEST(WasiPoll, NowIsTheHostsMonotonicClock) {
   }
 }
 
+// Of a driver that has nothing else to go by.
+TEST(WasiPoll, WhileNothingHappensLooksBecomeRare) {
+  for (const Quirks& quirks : all_quirks()) {
+    SCOPED_TRACE(quirks.name);
+    Op reading;
+    Guest guest(quirks);
+    const auto [reader, writer] = guest.pipe();
+    guest.add(reading, op::read(reader, reading.buffer));
+    const auto look_for = [&](Duration duration) {
+      int looks = 0;
+      for (const Instant end = guest.host.now() + duration; guest.host.now() < end; ++looks) {
+        guest.look();
+        const Duration left = guest.loop.next_deadline() - guest.host.now();
+        if (left > 0s) guest.host.advance(left);
+      }
+      return looks;
+    };
+    EXPECT_LE(look_for(1s), 80);
+    EXPECT_EQ(guest.write(writer, "x"), Result(1));
+    (void)look_for(100ms);
+    EXPECT_TRUE(reading.ended());
+    EXPECT_EQ(guest.loop.next_deadline(), never);
+  }
+}
+
 TEST(WasiPoll, AWakeBeforeASleepMakesItReturn) {
   Guest guest(plain_host(), {.threads = true});
   const Instant before = guest.host.now();

@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include <sys/resource.h>
 
 #include <gtest/gtest.h>
 
+#include "wev/io/watcher.hpp"
 #include "wev/loop/loop.hpp"
 #include "wev/sim/sim.hpp"
 
@@ -47,6 +49,34 @@ struct AssertDeathTest : testing::Test {
 };
 
 }  // namespace
+
+// Driving --------------------------------------------------------------------------
+
+TEST_F(AssertDeathTest, DrivingWhatAnotherOneDrives) {
+  const auto driver = [](void*) noexcept {};
+  const auto two = [&] {
+    loop->set_driver(driver, &sim);
+    loop->set_driver(nullptr, nullptr);
+    loop->set_driver(driver, &sim);
+    loop->set_driver(driver, &buffer);
+  };
+  EXPECT_MISTAKE(two(), "Loop::set_driver: another one drives it already");
+}
+
+TEST_F(AssertDeathTest, TurningALoopByTwoThreads) {
+  const auto by_two = [] {
+    Sim woken_by_others({.moody = false, .threads = true});
+    Loop shared(woken_by_others);
+    Async never_notified(shared);
+    Completion waiting;
+    shared.add(waiting, op::async_wait(never_notified), nullptr, ignore);
+    std::thread first([&shared] { (void)shared.run(); });
+    while (!shared.running()) std::this_thread::yield();
+    (void)shared.tick(RunMode::no_wait);
+  };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_MISTAKE(by_two(), "Loop: two threads turn it at once");
+}
 
 // Lending --------------------------------------------------------------------------
 
@@ -407,6 +437,24 @@ TEST_F(AssertDeathTest, FreeingALoopWithAForeignOperationUnderWay) {
     loop.reset();
   };
   EXPECT_MISTAKE(under_way(), "~Loop: completions are still lent, drain\\(\\) first");
+}
+
+// Watchers -----------------------------------------------------------------------------
+
+TEST_F(AssertDeathTest, UsingAWatcherThatIsNotOpen) {
+  Watcher watcher;
+  EXPECT_MISTAKE(watcher.want(readable), "Watcher: it is not open");
+  EXPECT_MISTAKE(watcher.on_ready([](std::size_t) {}), "Watcher: it is not open");
+  EXPECT_MISTAKE(watcher.unref(), "Watcher: it is not open");
+  EXPECT_MISTAKE((void)watcher.readable(), "Watcher: it is not open");
+}
+
+TEST_F(AssertDeathTest, WantingOfAWatcherWhatItCannotTell) {
+  auto watcher = Watcher::open(*loop, sim.pipe().first);
+  ASSERT_TRUE(watcher);
+  EXPECT_MISTAKE(watcher->want(readable), "Watcher::want: on_ready\\(\\) comes first");
+  watcher->on_ready([](std::size_t) {});
+  EXPECT_MISTAKE(watcher->want(4), "Watcher::want: that is not made of readable and writable");
 }
 
 // Backends ---------------------------------------------------------------------------

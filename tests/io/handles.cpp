@@ -41,7 +41,9 @@ TEST_P(Contract, ATimerHandleFiresOnceOrAgainAndAgain) {
   EXPECT_FALSE(once.armed());
   EXPECT_FALSE(often.armed());
   EXPECT_EQ(std::ranges::count(fired, 'o'), 1);
-  EXPECT_EQ(fired.front(), 'e');
+  if (traits().no_still_clock == nullptr) {
+    EXPECT_EQ(fired.front(), 'e');
+  }
   EXPECT_LE(state.left, 0);
 }
 

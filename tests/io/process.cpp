@@ -16,6 +16,7 @@
 
 #include "rig/native.hpp"
 #include "support/allocations.hpp"
+#include "support/system.hpp"
 #include "support/threads.hpp"
 #include "wev/io/signal.hpp"
 
@@ -514,7 +515,7 @@ TEST_P(ProcessContract, AProgramWithoutStdinCanMakePipes) {
   ::close(0);
   auto process = Process::spawn(
       loop(), {.program = "sh",
-               .arguments = std::array<std::string_view, 2>{"-c", "ls /proc/self/fd/0; echo $?"},
+               .arguments = std::array<std::string_view, 2>{"-c", "ls /dev/fd/0; echo $?"},
                .stdio = {ChildStdio::inherit(), ChildStdio::pipe(), ChildStdio::null()}});
   ::dup2(before, 0);
   ::close(before);
@@ -532,10 +533,12 @@ TEST_P(ProcessContract, NoOtherDescriptorsAreInherited) {
   owned(ends[0]);
   owned(ends[1]);
   // 3 is the directory that ls reads.
-  EXPECT_EQ(output_of("ls /proc/self/fd"), "0\n1\n2\n3\n");
+  EXPECT_EQ(output_of("ls /dev/fd/"), "0\n1\n2\n3\n");
 }
 
 TEST_P(ProcessContract, TheChildBlocksNoSignalAndHasSigpipeAtItsDefault) {
+  constexpr const char* status = "/proc/self/status";
+  if (::access(status, R_OK) != 0) GTEST_SKIP() << "no file tells of a process's signals here";
   sigset_t some;
   sigset_t before;
   sigemptyset(&some);
@@ -544,7 +547,7 @@ TEST_P(ProcessContract, TheChildBlocksNoSignalAndHasSigpipeAtItsDefault) {
   ::pthread_sigmask(SIG_BLOCK, &some, &before);
   const Disposition ignored(SIGPIPE, SIG_IGN);
   // Not a shell's child: shells unblock all signals.
-  const std::string_view arguments[] = {"-E", "SigBlk|SigIgn", "/proc/self/status"};
+  const std::string_view arguments[] = {"-E", "SigBlk|SigIgn", status};
   const std::string output = output_of({.program = "grep", .arguments = arguments});
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   EXPECT_TRUE(output.contains("SigBlk:\t0000000000000000\n")) << output;
@@ -614,7 +617,9 @@ TEST_P(SignalContract, SeveralWaitsOnOneHaveTheirTurns) {
 TEST_P(SignalContract, OthersAreNotMixedUp) {
   const Signal one = open(SIGUSR1);
   const Signal two = open(SIGUSR2);
-  const Signal last = open(SIGRTMAX);
+  // The highest there is, where that is another.
+  constexpr int highest = NSIG - 1 > SIGUSR2 ? NSIG - 1 : SIGWINCH;
+  const Signal last = open(highest);
   Listener listeners[3];
   listeners[0].wait(one);
   listeners[1].wait(two);
@@ -623,7 +628,7 @@ TEST_P(SignalContract, OthersAreNotMixedUp) {
   run(RunMode::once);
   EXPECT_EQ(listeners[0].calls + listeners[2].calls, 0u);
   EXPECT_EQ(listeners[1].times, 1u);
-  ::raise(SIGRTMAX);
+  ::raise(highest);
   run(RunMode::once);
   EXPECT_EQ(listeners[2].times, 1u);
   EXPECT_EQ(listeners[0].calls, 0u);
@@ -657,7 +662,7 @@ TEST_P(SignalContract, LoopsOnOtherThreadsGetItToo) {
     waiting.wait(*theirs);
     opened = true;
     opened.notify_one();
-    EXPECT_TRUE(other->run());
+    EXPECT_TRUE(rig().run(*other));
     there = waiting.times;
   });
   opened.wait(false);
@@ -730,8 +735,11 @@ TEST_P(SignalContract, WhatSomebodyElseHasPutInItsPlaceStays) {
 // errno is the interrupted program's.
 TEST_P(SignalContract, TheHandlerLeavesErrnoAlone) {
   const int fd = owned(static_cast<int>(perform(op::watch_signal(SIGUSR1)).value_or(0)));
-  const std::uint64_t most = UINT64_MAX - 1;  // the handler's write fails
-  EXPECT_EQ(::write(fd, &most, sizeof most), static_cast<ssize_t>(sizeof most));
+  // The handler's write fails: what counts is full, be it an eventfd or a pipe.
+  const std::uint64_t most = UINT64_MAX - 1;
+  if (::write(fd, &most, sizeof most) < 0) {
+    for (int i = 0; i < 100'000; ++i) ::raise(SIGUSR1);
+  }
   errno = 4711;
   ::raise(SIGUSR1);
   EXPECT_EQ(errno, 4711);
@@ -770,10 +778,9 @@ TEST_P(SignalContract, NoHandlerWritesToWhatWasWatchedBefore) {
   int written = 0;
   for (int i = 0; i < 3'000; ++i) {
     const int fd = static_cast<int>(perform(op::watch_signal(SIGUSR1)).value());
-    std::array<int, 2> ends{};
-    ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+    const std::array<int, 2> ends = open_pipe(Blocks::no);
     EXPECT_EQ(perform(op::unwatch_signal(fd)), Result(0));
-    ::dup3(ends[1], fd, O_CLOEXEC);  // closes it and takes its number at once
+    ::dup2(ends[1], fd);  // closes it and takes its number at once
     ::close(ends[1]);
     std::byte byte{};
     written += perform(op::read(ends[0], std::span(&byte, 1))).has_value() ? 1 : 0;

@@ -14,7 +14,7 @@
 
 #include "io/dns_server.hpp"
 #include "support/allocations.hpp"
-#include "support/process.hpp"
+#include "support/system.hpp"
 #include "wev/backend/backends.hpp"
 #include "wev/task/ok.hpp"
 #include "wev/task/run.hpp"

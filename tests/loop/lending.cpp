@@ -73,7 +73,7 @@ TEST_P(Contract, ACallbackMayAddItsCompletionToAnotherLoop) {
   });
   run();
   EXPECT_EQ(state.calls, 1);
-  EXPECT_TRUE(other->run());
+  EXPECT_TRUE(rig().run(*other));
   EXPECT_EQ(state.calls, 2);
 }
 

@@ -50,13 +50,13 @@ TEST_P(Contract, OnceWarmNothingIsAllocated) {
       loop().add(writing.completion, op::write(ends.writer, byte), &writing, Counter::again);
       loop().add(reading.completion, op::read(ends.reader, byte), &reading, Counter::again);
     }
-    EXPECT_TRUE(loop().run());
+    EXPECT_TRUE(rig().run(loop()));
   };
   for (int i = 0; i < 3; ++i) round();
   if (ends.reader >= 0) {  // and once where it has to wait
     loop().add(reading.completion, op::read(ends.reader, byte), &reading, Counter::again,
                loop().now() + 1ms);
-    EXPECT_TRUE(loop().run());
+    EXPECT_TRUE(rig().run(loop()));
   }
   const std::size_t before = allocations();
   for (int i = 0; i < 10; ++i) round();
@@ -127,7 +127,7 @@ TEST_P(Contract, WaitingNeedsNoMemory) {
   std::expected<void, Error> ended;
   {
     const NoMemory no_memory;
-    ended = loop().run();
+    ended = rig().run(loop());
   }
   EXPECT_TRUE(ended);
   EXPECT_EQ(timer.left, 0);

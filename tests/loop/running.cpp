@@ -7,7 +7,7 @@ TEST_P(Contract, RunningWithNothingToDoReturns) {
   run();
   run(RunMode::once);
   run(RunMode::no_wait);
-  EXPECT_EQ(loop().tick(), (std::expected<std::size_t, Error>(0)));
+  EXPECT_EQ(rig().tick(loop()), (std::expected<std::size_t, Error>(0)));
 }
 
 TEST_P(Contract, ANoopEndsOnTheNextTickWithZero) {

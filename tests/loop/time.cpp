@@ -10,6 +10,7 @@
 namespace wev::test {
 
 TEST_P(Contract, NowIsReadOncePerTickAndByUpdateNow) {
+  NEEDS(still_clock);
   const Instant before = loop().now();
   rig().busy(loop(), 2ms);
   EXPECT_EQ(loop().now(), before);
@@ -27,6 +28,7 @@ TEST_P(Contract, NowIsReadOncePerTickAndByUpdateNow) {
 }
 
 TEST_P(Contract, RelativeDeadlinesCountFromNowNotFromTheClock) {
+  NEEDS(still_clock);
   Probe& before_work = timer("before", 20ms);
   rig().busy(loop(), 5ms);
   Probe& after_work = timer("after", 20ms);
@@ -72,7 +74,10 @@ TEST_P(Contract, ATimerNeverFiresEarly) {
     loop().update_now();
     const Instant deadline = loop().now() + delay;
     timer(p, delay);
-    EXPECT_EQ(p.completion.deadline(), deadline);
+    EXPECT_GE(p.completion.deadline(), deadline);
+    if (traits().no_still_clock == nullptr) {
+      EXPECT_EQ(p.completion.deadline(), deadline);
+    }
     run();
     EXPECT_END(p, Result(p.result().value_or(0)));
     EXPECT_GE(loop().backend().now(), deadline);
@@ -102,7 +107,7 @@ TEST_P(Contract, ATimerAddedByATimersCallbackWaitsForTheNextTick) {
 }
 
 TEST_P(Contract, ARepeatingTimerDoesNotDrift) {
-  const Instant start_time = loop().now();
+  Instant start_time;
   std::size_t periods = 0;
   Probe& beat = probe("beat", [&](Probe& self) {
     EXPECT_TRUE(self.result());
@@ -112,6 +117,7 @@ TEST_P(Contract, ARepeatingTimerDoesNotDrift) {
     return periods < 6 ? Action::rearm : Action::disarm;
   });
   timer(beat, 4ms);
+  start_time = beat.completion.deadline() - 4ms;
   run();
   EXPECT_GE(periods, 6u);
 }
@@ -133,10 +139,14 @@ TEST_P(Contract, TheFirstDelayAndThePeriodMayDiffer) {
   const Instant start_time = loop().now();
   Probe& beat = probe("beat", [](Probe&) { return Action::disarm; });
   add(beat, op::timer(1ms, 30ms));
-  EXPECT_EQ(beat.completion.deadline(), start_time + 1ms);
+  const Instant first = beat.completion.deadline();
+  EXPECT_GE(first, start_time + 1ms);
+  if (traits().no_still_clock == nullptr) {
+    EXPECT_EQ(first, start_time + 1ms);
+  }
   run();
   const auto passed = static_cast<int>(beat.result().value_or(0));
-  EXPECT_EQ(beat.completion.deadline(), start_time + 1ms + passed * 30ms);
+  EXPECT_EQ(beat.completion.deadline(), first + passed * 30ms);
 }
 
 TEST_P(Contract, AnAbsoluteTimerFiresAtItsInstant) {
@@ -272,7 +282,11 @@ TEST_P(Contract, AResetPeriodIsThatOfTheReset) {
   look();
   const Instant from = loop().now();
   reset(p, 3ms);
-  EXPECT_EQ(p.completion.deadline(), from + 3ms);
+  EXPECT_GE(p.completion.deadline(), from + 3ms);
+  EXPECT_LT(p.completion.deadline(), from + 1h);
+  if (traits().no_still_clock == nullptr) {
+    EXPECT_EQ(p.completion.deadline(), from + 3ms);
+  }
   EXPECT_EQ(p.completion.operation().timer.period, 3ms);
   run();
 }

@@ -108,7 +108,7 @@ Action Contract::on_end(void* userdata, Loop& loop, Completion& completion, Resu
 }
 
 void Contract::run(RunMode mode) {
-  const auto outcome = loop_->run(mode);
+  const auto outcome = rig_->run(*loop_, mode);
   EXPECT_TRUE(outcome) << describe(outcome ? Result(0) : Result(std::unexpected(outcome.error())));
 }
 
@@ -120,7 +120,7 @@ void Contract::look() {
 void Contract::run_until(const std::function<bool()>& done) {
   for (int ticks = 0; !done(); ++ticks) {
     ASSERT_LT(ticks, 100'000) << "it does not come";
-    const auto called = loop_->tick(RunMode::once);
+    const auto called = rig_->tick(*loop_);
     ASSERT_TRUE(called) << describe(called);
   }
 }

@@ -5,11 +5,12 @@
 #include "backend/wasi_poll.hpp"
 #include "fake/fake_host.hpp"
 #include "io/network.hpp"
+#include "rig/driver.hpp"
 
 namespace wev::test {
 namespace {
 
-class FakeRig final : public Rig {
+class FakeRig : public Rig {
  public:
   FakeRig(const Quirks& quirks, const FakeHost::Options& options) : host_(quirks, options) {
     const bool blocks = quirks.refuses_nonblocking != 0;
@@ -52,6 +53,13 @@ class FakeRig final : public Rig {
     EXPECT_EQ(host_.world().open_descriptors(), 0u) << "descriptors leaked";
   }
 
+ protected:
+  std::unique_ptr<Driver> make_driver(Loop& loop) {
+    return std::make_unique<DriverInVirtualTime>(
+        loop, [this](Duration duration) { host_.advance(duration); }, false);
+  }
+  [[nodiscard]] static bool tells_driver() { return true; }
+
  private:
   FakeHost host_;
   std::vector<std::unique_ptr<WasiPoll>> backends_;
@@ -64,9 +72,18 @@ RigMaker maker(std::string name, Quirks quirks, FakeHost::Options options) {
           }};
 }
 
+RigMaker driven(std::string name, Quirks quirks, FakeHost::Options options) {
+  options.capacity = 16384;
+  return {std::move(name), [quirks = std::move(quirks), options] {
+            return std::make_unique<Driven<FakeRig>>(quirks, options);
+          }};
+}
+
 std::vector<RigMaker> rigs() {
   std::vector<RigMaker> all;
   for (const Quirks& quirks : all_quirks()) all.push_back(maker(quirks.name, quirks, {}));
+  all.push_back(driven("driven", plain_host(), {}));
+  all.push_back(driven("driven_hostile", hostile_host(2), {.seed = 2, .short_transfers = true}));
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     // Half of them on a machine that is busy with something else.
     const bool stalls = seed % 2 == 1;

@@ -25,6 +25,7 @@ struct Traits {
   const char* no_files = nullptr;
   const char* no_threads = nullptr;
   const char* no_unreachable = nullptr;
+  const char* no_still_clock = nullptr;  ///< Loop::now() between two ticks
   /// Of what a test does at random.
   std::uint64_t seed = 1;
   /// How many timers are a lot.
@@ -45,6 +46,16 @@ class Rig {
   [[nodiscard]] const Traits& traits() const { return traits_; }
 
   virtual std::unique_ptr<Loop> loop() = 0;
+
+  // Loops of the rig are turned by these, on the rigs that drive them from outside, too.
+
+  /// As Loop::run(mode).
+  virtual Expected<void> run(Loop& loop, RunMode mode) { return loop.run(mode); }
+  Expected<void> run(Loop& loop) { return run(loop, RunMode::until_done); }
+  /// As Loop::tick().
+  virtual Expected<std::size_t> tick(Loop& loop) { return loop.tick(); }
+  /// By another than the loop itself.
+  [[nodiscard]] virtual bool driven() const { return false; }
 
   /// {read end, write end}, non-blocking. REQUIRES: the trait.
   virtual std::pair<int, int> pipe() = 0;

@@ -16,6 +16,7 @@ MAY_INCLUDE = {
     "sim": ["base", "sys", "loop", "backend"],
     "io": ["base", "sys", "loop"],
     "task": ["base", "sys", "loop"],
+    "adapters": ["base", "sys", "loop", "io", "task"],
 }
 # The only files that may ask which platform this is.
 PLATFORM_FILES = ("src/sys/", "include/wev/base/features.hpp")

@@ -4,6 +4,10 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(__APPLE__)
+#include <malloc/malloc.h>
+#endif
+
 namespace {
 
 std::atomic<std::size_t> count{0};
@@ -21,6 +25,22 @@ bool allowed() noexcept {
 
 extern "C" {
 
+#if defined(__APPLE__)
+
+// Its linkers do not wrap, but what the program itself defines comes before the system's, for
+// the program itself.
+void* malloc(std::size_t size) {
+  return allowed() ? malloc_zone_malloc(malloc_default_zone(), size) : nullptr;
+}
+void* calloc(std::size_t count, std::size_t size) {
+  return allowed() ? malloc_zone_calloc(malloc_default_zone(), count, size) : nullptr;
+}
+void* realloc(void* old, std::size_t size) {
+  return allowed() ? malloc_zone_realloc(malloc_default_zone(), old, size) : nullptr;
+}
+
+#else
+
 // The linker's --wrap names them so.
 // NOLINTBEGIN(bugprone-reserved-identifier)
 void* __real_malloc(std::size_t size);
@@ -35,6 +55,8 @@ void* __wrap_realloc(void* old, std::size_t size) {
   return allowed() ? __real_realloc(old, size) : nullptr;
 }
 // NOLINTEND(bugprone-reserved-identifier)
+
+#endif
 
 }  // extern "C"
 

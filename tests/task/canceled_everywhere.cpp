@@ -301,7 +301,7 @@ std::size_t run_canceled_at(const RigMaker& maker, std::size_t n) {
   }
   const Instant began = loop->now();
   for (int ticks = 0; !root->done(); ++ticks) {
-    const auto called = loop->tick(RunMode::once);
+    const auto called = rig->tick(*loop);
     if (called && ticks < 100'000) continue;
     ADD_FAILURE() << "it does not end: " << describe(called);
     // With all that is still waiting in them.

@@ -1,8 +1,6 @@
 // Memory of coroutine frames, on one thread and between two.
 #include "wev/task/frame_pool.hpp"
 
-#include <malloc.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
@@ -15,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "support/allocations.hpp"
+#include "support/system.hpp"
 #include "wev/task/task.hpp"
 
 namespace wev::test {
@@ -215,7 +214,7 @@ TEST(FramePool, AFrameMadeWhileAThreadEndsIsAsLargeAsItsSizeClass) {
     static_cast<void>(its_end);
     FramePool::release(FramePool::allocate(70), 70);
   }).join();
-  EXPECT_GE(::malloc_usable_size(late), 128U);
+  EXPECT_GE(usable_size(late), 128U);
   FramePool::release(late, 70);
 }
 

@@ -11,6 +11,7 @@
 #include "rig/native.hpp"
 #include "support/allocations.hpp"
 #include "support/threads.hpp"
+#include "task/tasks.hpp"
 #include "wev/backend/thread_pool.hpp"
 #include "wev/task/ok.hpp"
 #include "wev/task/run.hpp"
@@ -32,8 +33,8 @@ class Elsewhere {
   explicit Elsewhere(Rig& rig) : loop_(rig.loop()), stop_(*loop_) {
     loop_->add(held_, op::async_wait(stop_), nullptr,
                [](void*, Loop&, Completion&, Result) { return Action::disarm; });
-    join_ = spawn([this] {
-      EXPECT_TRUE(loop_->run());
+    join_ = spawn([this, &rig] {
+      EXPECT_TRUE(rig.run(*loop_));
       EXPECT_EQ(loop_->active(), 0u) << "a task left something behind";
       loop_->detach(stop_);
       loop_.reset();
@@ -127,7 +128,7 @@ TEST_P(NativeContract, ATaskOnAnotherLoopRunsOnThatOnesThreadAndItsResultComesHo
     EXPECT_EQ(failed.error(), std::errc::broken_pipe);
     co_return *value;
   };
-  EXPECT_EQ(wev::run(loop(), program()), 4);
+  EXPECT_EQ(run_by(rig(), loop(), program()), 4);
 }
 
 TEST_P(NativeContract, TasksGoBackAndForthBetweenTwoLoops) {
@@ -144,7 +145,7 @@ TEST_P(NativeContract, TasksGoBackAndForthBetweenTwoLoops) {
       co_return inner + 1;
     }
   } program{loop(), elsewhere.loop()};
-  EXPECT_EQ(wev::run(loop(), program.depth(20)), 20);
+  EXPECT_EQ(run_by(rig(), loop(), program.depth(20)), 20);
 }
 
 TEST_P(NativeContract, ManyTasksAreOnAnotherLoopAtTheSameTime) {
@@ -160,7 +161,7 @@ TEST_P(NativeContract, ManyTasksAreOnAnotherLoopAtTheSameTime) {
       co_return;
     });
   };
-  EXPECT_TRUE(wev::run(loop(), program()));
+  EXPECT_TRUE(run_by(rig(), loop(), program()));
   EXPECT_EQ(sum, 500 * 501 / 2);
 }
 
@@ -227,7 +228,7 @@ TEST_P(NativeContract, ATaskThatIsCanceledAsItEndsOnAnotherLoopEndsOnceOneWayOrT
     }
     co_return {};
   };
-  EXPECT_TRUE(wev::run(loop(), program()));
+  EXPECT_TRUE(run_by(rig(), loop(), program()));
   EXPECT_EQ(came + gone, rounds);
 }
 
@@ -246,7 +247,7 @@ TEST_P(NativeContract, OfTwoLoopsThatRaceTheSlowerOnesTaskIsCanceled) {
     }
     co_return {};
   };
-  EXPECT_TRUE(wev::run(loop(), program()));
+  EXPECT_TRUE(run_by(rig(), loop(), program()));
 }
 
 TEST_P(NativeContract, AShieldedTaskOnAnotherLoopIsNotCanceled) {
@@ -268,7 +269,7 @@ TEST_P(NativeContract, AHomeLoopCanBeDestroyedAsSoonAsItsTaskIsBack) {
   Elsewhere elsewhere(rig());
   for (int i = 0; i < 200; ++i) {
     const auto home = rig().loop();
-    EXPECT_EQ(wev::run(*home, on(elsewhere.loop(), quick(i, i % 3))), i);
+    EXPECT_EQ(run_by(rig(), *home, on(elsewhere.loop(), quick(i, i % 3))), i);
     EXPECT_EQ(home->active(), 0u);
   }
 }
@@ -281,7 +282,7 @@ TEST_P(NativeContract, AHomeLoopCanBeDestroyedAsSoonAsItsCanceledTaskIsBack) {
       co_return co_await timeout(std::chrono::microseconds(i % 40),
                                  run_on(elsewhere.loop(), quick(i, i % 5)));
     };
-    const auto result = wev::run(*home, program());
+    const auto result = run_by(rig(), *home, program());
     if (result) {
       EXPECT_EQ(result, i);
     } else {
@@ -324,7 +325,7 @@ TEST_P(NativeContract, WhatATaskWasGivenIsDestroyedOnTheThreadThatRanItBeforeItI
     ran = std::this_thread::get_id();
     co_return co_await yield();
   };
-  EXPECT_TRUE(wev::run(loop(), on(elsewhere.loop(), there(Given(destroyed)))));
+  EXPECT_TRUE(run_by(rig(), loop(), on(elsewhere.loop(), there(Given(destroyed)))));
   EXPECT_NE(ran, std::this_thread::get_id());
   EXPECT_EQ(destroyed, ran);
 }
@@ -339,7 +340,7 @@ TEST_P(NativeContract, GoingToAnotherLoopAndBackAllocatesAFrameThatStaysThereAtM
     }
     co_return {};
   };
-  EXPECT_TRUE(wev::run(loop(), program()));
+  EXPECT_TRUE(run_by(rig(), loop(), program()));
   EXPECT_LE(allocations() - warm, 900u);
 }
 
@@ -359,7 +360,7 @@ TEST_P(NativeContract, TasksMadeThereAndAwaitedHereAreFreedHere) {
     }
     co_return sum;
   };
-  EXPECT_EQ(wev::run(loop(), program()), 500);
+  EXPECT_EQ(run_by(rig(), loop(), program()), 500);
 }
 
 // run_blocking ---------------------------------------------------------------------------
@@ -403,7 +404,7 @@ TEST_P(NativeContract, ABlockingFunctionDoesNotKeepItsLoopWaiting) {
     co_await ok(let);
     co_return value;
   };
-  EXPECT_EQ(wev::run(loop(), program()), 3);
+  EXPECT_EQ(run_by(rig(), loop(), program()), 3);
   EXPECT_NE(blocking.thread(), std::this_thread::get_id());
 }
 
@@ -460,7 +461,7 @@ TEST_P(NativeContract, ABlockingFunctionOfAnotherLoopsTaskIsOnThatLoopsPool) {
     EXPECT_EQ(std::this_thread::get_id(), before);
     co_return value;
   };
-  EXPECT_EQ(wev::run(loop(), on(elsewhere.loop(), there())), 9);
+  EXPECT_EQ(run_by(rig(), loop(), on(elsewhere.loop(), there())), 9);
 }
 
 }  // namespace wev::test

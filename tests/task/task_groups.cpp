@@ -64,7 +64,7 @@ TEST_P(Contract, WhenAllGivesAllResultsInTheirOrder) {
     EXPECT_EQ(operation, Result(0));
     EXPECT_EQ(*pointer, 5);
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_EQ(log, ".ba");
 }
 
@@ -85,7 +85,7 @@ TEST_P(Contract, WhenAllBeginsAllInOrderAndWaitsForEveryOneThoughOneFails) {
     EXPECT_TRUE(c);
     log += '.';
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_EQ(log, "abcbca.");
 }
 
@@ -98,7 +98,7 @@ TEST_P(Contract, WhenAllOfWhatEndsAtOnceGoesOn) {
     }
     co_return sum;
   };
-  EXPECT_EQ(run_task(loop(), task()), 3'000);
+  EXPECT_EQ(run_task(rig(), loop(), task()), 3'000);
 }
 
 TEST_P(Contract, CancelingWhenAllCancelsAllOfThemAndWaits) {
@@ -142,7 +142,7 @@ TEST_P(Contract, WhatATaskHasThatEndsByOkIsGoneThoughOthersGoOn) {
     EXPECT_FAILED(failed, Errc::closed);
     EXPECT_TRUE(waited) << "the lock is held by a task that has ended";
   };
-  EXPECT_TRUE(run_task(loop(), all()));
+  EXPECT_TRUE(run_task(rig(), loop(), all()));
   const auto any = [&]() -> Task<> {
     const auto first = co_await when_any(fails(), shield(waits()));
     EXPECT_EQ(first.index(), 0u);
@@ -163,11 +163,11 @@ TEST_P(Contract, WhatATaskHasThatEndsByOkIsGoneThoughOthersGoOn) {
     (void)co_await when_any(traced(), looks());
     (void)co_await when_all(traced(), looks());
   };
-  EXPECT_TRUE(run_task(loop(), looked_at()));
+  EXPECT_TRUE(run_task(rig(), loop(), looked_at()));
   EXPECT_EQ(log, "abab");
   // A lock that is never given back here would be waited for without end.
   if (!HasFailure()) {
-    EXPECT_TRUE(run_task(loop(), any()));
+    EXPECT_TRUE(run_task(rig(), loop(), any()));
   }
 }
 
@@ -187,7 +187,7 @@ TEST_P(Contract, TasksWithoutMemoryEndAmongOthers) {
     const auto any = co_await when_any(std::move(other), std::move(no_task));
     first = any.index();
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_FAILED(without, std::errc::not_enough_memory);
   EXPECT_EQ(with, 1);
   EXPECT_EQ(first, 1u);
@@ -214,7 +214,7 @@ TEST_P(Contract, WhenAnyGivesTheFirstAndCancelsTheOthers) {
     }
     EXPECT_LT(loop().now(), from + 1h);
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_EQ(log.size(), 3u);
   EXPECT_EQ(log.back(), '.');
 }
@@ -233,7 +233,7 @@ TEST_P(Contract, TheFirstToEndIsTheFirstBeItAnErrorOrAtOnce) {
     const auto only = co_await when_any(op::noop());
     EXPECT_EQ(std::get<0>(only), Result(0));
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, AReadThatLosesTakesNoBytesAlong) {
@@ -256,7 +256,7 @@ TEST_P(Contract, AReadThatLosesTakesNoBytesAlong) {
     EXPECT_EQ(second.index(), 0u);
     EXPECT_GT(lost, 0u);
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, CancelingWhenAnyCancelsAllOfThem) {
@@ -290,7 +290,7 @@ TEST_P(Contract, ATimeoutGivesTheResultThatComesInTime) {
     EXPECT_LT(loop().now(), from + 1h);
     co_return one + two + three + static_cast<int>(none);
   };
-  EXPECT_EQ(run_task(loop(), task()), 6);
+  EXPECT_EQ(run_task(rig(), loop(), task()), 6);
 }
 
 TEST_P(Contract, ATimeoutIsNotEarlyAndSaysTimedOut) {
@@ -316,7 +316,7 @@ TEST_P(Contract, ATimeoutIsNotEarlyAndSaysTimedOut) {
     const Expected<int> at_all = co_await timeout(0ms, value_after(1h, 1));
     EXPECT_FAILED(at_all, Errc::timed_out);
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, WhatEndsAfterItsLimitWithARealResultHasThat) {
@@ -340,7 +340,7 @@ TEST_P(Contract, WhatEndsAfterItsLimitWithARealResultHasThat) {
     const Expected<void> none = co_await timeout(1ms, nothing());
     EXPECT_FAILED(none, Errc::timed_out);
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, ATimeoutThatIsCanceledFromOutsideIsNotTimedOut) {
@@ -408,7 +408,7 @@ TEST_P(Contract, OfTimeoutsInsideOfEachOtherTheOneThatPassesSaysSo) {
     const Expected<int> outer_first = co_await timeout(1ms, long_inner());
     EXPECT_FAILED(outer_first, Errc::timed_out);
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 // with_group -----------------------------------------------------------------------------
@@ -439,7 +439,7 @@ TEST_P(Contract, AGroupEndsAfterAllThatWereSpawned) {
         co_return 7;
       });
     };
-    EXPECT_EQ(run_task(loop(), task()), 7);
+    EXPECT_EQ(run_task(rig(), loop(), task()), 7);
     EXPECT_EQ(log, "ab");
     EXPECT_EQ(alive, 0);
   }
@@ -463,7 +463,7 @@ TEST_P(Contract, MembersSpawnOthersThoughTheGroupsOwnTaskHasEnded) {
       co_return;
     });
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_EQ(ended, 127);
 }
 
@@ -493,7 +493,7 @@ TEST_P(Contract, TheFirstToFailCancelsItsGroupThatFailsFast) {
         co_return 1;
       });
     };
-    EXPECT_FAILED(run_task(loop(), task()), Errc::closed) << who;
+    EXPECT_FAILED(run_task(rig(), loop(), task()), Errc::closed) << who;
     EXPECT_EQ(canceled, 2) << who;
   }
 }
@@ -517,7 +517,7 @@ TEST_P(Contract, WhatIsSpawnedInACanceledGroupIsCanceled) {
       group.spawn(member('c'));
     });
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_EQ(log, "abc");
 }
 
@@ -537,9 +537,9 @@ TEST_P(Contract, MembersOfAnIsolatingGroupDoNotNoticeThatOthersFail) {
       co_return own;
     });
   };
-  EXPECT_EQ(run_task(loop(), task(7)), 7);
+  EXPECT_EQ(run_task(rig(), loop(), task(7)), 7);
   EXPECT_EQ(log, "abc");
-  EXPECT_FAILED(run_task(loop(), task(std::unexpected(Errc::too_late))), Errc::too_late);
+  EXPECT_FAILED(run_task(rig(), loop(), task(std::unexpected(Errc::too_late))), Errc::too_late);
   EXPECT_EQ(log, "abcabc");
 }
 
@@ -591,7 +591,7 @@ TEST_P(Contract, SpawningWithoutMemoryIsRefusedAndFailsAGroupThatFailsFast) {
         co_return 7;
       });
     };
-    const Expected<int> result = run_task(loop(), task());
+    const Expected<int> result = run_task(rig(), loop(), task());
     EXPECT_FALSE(with_frame);
     EXPECT_FALSE(without);
     EXPECT_EQ(log, "a");
@@ -611,7 +611,7 @@ TEST_P(Contract, AGroupWithoutMemoryForItsOwnTaskFails) {
     const NoFrames no_frames;
     result = co_await with_group(isolate, [](TaskGroup&) -> Task<Expected<int>> { co_return 1; });
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_FAILED(result, std::errc::not_enough_memory);
 }
 
@@ -638,7 +638,7 @@ TEST_P(Contract, AGroupHasALotOfMembers) {
         }
       });
     };
-    EXPECT_TRUE(run_task(loop(), task()));
+    EXPECT_TRUE(run_task(rig(), loop(), task()));
     EXPECT_EQ(alive, 0);
     EXPECT_EQ(went, cancels ? 0 : a_lot_of_tasks);
   }

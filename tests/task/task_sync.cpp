@@ -63,7 +63,7 @@ TEST_P(Contract, AnEventLetsAllGoThatWaitInTheirOrderAndWhoComesLater) {
     log += name;
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+  EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          for (const char name : {'a', 'b', 'c'}) group.spawn(waits(name));
                          (void)co_await yield();
                          EXPECT_EQ(log, "");
@@ -86,7 +86,7 @@ TEST_P(Contract, AnEventThatIsResetIsWaitedForAgain) {
     log += name;
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+  EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          group.spawn(waits('a'));
                          (void)co_await yield();
                          event.set();
@@ -113,7 +113,7 @@ TEST_P(Contract, AnEventIsSetByACallback) {
     log += 'a';
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_EQ(log, "a");
 }
 
@@ -125,7 +125,7 @@ TEST_P(Contract, OneThatIsCanceledLeavesTheOthersWaiting) {
     log += name;
     log += waited ? '+' : '-';
   };
-  EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+  EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          group.spawn(waits('a', 1h));
                          group.spawn(waits('b', 1ms));
                          group.spawn(waits('c', 1h));
@@ -150,7 +150,7 @@ TEST_P(Contract, ASemaphoreGivesItsPlacesInTheOrderInWhichTasksCame) {
     co_await ok(sleep(1ms));
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+  EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          EXPECT_EQ(places.available(), 2u);
                          for (char name = 'a'; name <= 'j'; ++name) group.spawn(enters(name));
                          (void)co_await yield();
@@ -169,7 +169,7 @@ TEST_P(Contract, NobodyOvertakesWhoWaitsForAPlace) {
     log += name;
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+  EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          auto mine = places.try_acquire();
                          EXPECT_TRUE(mine.owns());
                          group.spawn(enters('a'));
@@ -214,7 +214,7 @@ TEST_P(Contract, NoPlaceIsLostWithACancel) {
     EXPECT_EQ(places.available(), 1u);
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_EQ(log, "a-b+");
 }
 
@@ -234,7 +234,7 @@ TEST_P(Contract, AMutexIsHadByOneAtATimeAndInTurn) {
     }
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+  EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          for (const char name : {'a', 'b', 'c'}) group.spawn(locks(name));
                          co_return;
                        })));
@@ -276,7 +276,7 @@ TEST_P(Contract, AChannelGivesEachValueOnceAndInOrder) {
         EXPECT_TRUE(sent);
         EXPECT_EQ(end, Errc::closed);
       };
-      EXPECT_TRUE(run_task(loop(), both()));
+      EXPECT_TRUE(run_task(rig(), loop(), both()));
       EXPECT_EQ(next, count);
     }
     EXPECT_EQ(alive, 0);
@@ -294,7 +294,7 @@ TEST_P(Contract, SendingWaitsUntilThereIsRoomOrSomebodyTakesIt) {
       }
       co_return {};
     };
-    EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+    EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                            group.spawn(sends());
                            for (int i = 0; i < 6; ++i) {
                              (void)co_await yield();
@@ -320,7 +320,7 @@ TEST_P(Contract, ManySendersAndReceiversHaveTheirTurns) {
       }
     };
     // Receivers wait, in turn.
-    EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+    EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                            for (int who = 0; who < 3; ++who) group.spawn(receives(who));
                            for (int i = 0; i < 6; ++i) {
                              (void)co_await yield();
@@ -333,7 +333,7 @@ TEST_P(Contract, ManySendersAndReceiversHaveTheirTurns) {
     // Senders wait, in turn.
     Channel<int> other(capacity);
     std::string order;
-    EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+    EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                            for (int i = 0; i < 10; ++i) {
                              group.spawn([](Channel<int>& to, int value) -> Task<Expected<void>> {
                                co_return co_await to.send(value);
@@ -387,7 +387,7 @@ TEST_P(Contract, ATaskThatIsCanceledAtAChannelTakesNothingAndGivesNothing) {
         EXPECT_EQ(got, capacity == 0 ? "9" : "019");
         co_return {};
       };
-      EXPECT_TRUE(run_task(loop(), task()));
+      EXPECT_TRUE(run_task(rig(), loop(), task()));
       EXPECT_EQ(log, capacity == 0 ? "8-9+" : "0+1+8-9+");
       EXPECT_EQ(alive, 0);
     }
@@ -406,7 +406,7 @@ TEST_P(Contract, AValueThatIsOnItsWayComesThoughItsReceiverIsCanceled) {
     const auto first = co_await when_any(receives(), sends());
     EXPECT_EQ(first.index(), 1u);
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_EQ(received, 5);
 }
 
@@ -418,7 +418,7 @@ TEST_P(Contract, AChannelThatIsClosedGivesWhatWasSentBefore) {
       const auto sends = [&](int value) -> Task<Expected<void>> {
         co_return co_await channel.send(Parcel(alive, value));
       };
-      EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+      EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                              for (int i = 0; i < 4; ++i) group.spawn(sends(i));
                              (void)co_await yield();
                              channel.close();
@@ -451,7 +451,7 @@ TEST_P(Contract, ClosingAChannelEndsAllThatReceive) {
     EXPECT_FAILED(got, Errc::closed);
     ++closed;
   };
-  EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+  EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          for (int i = 0; i < 3; ++i) group.spawn(receives());
                          (void)co_await yield();
                          channel.close();
@@ -492,7 +492,7 @@ TEST_P(Contract, AChannelWithoutMemoryHoldsNothingAndStillWorks) {
     EXPECT_TRUE(sent);
     EXPECT_EQ(got, 5);
   };
-  EXPECT_TRUE(run_task(loop(), both()));
+  EXPECT_TRUE(run_task(rig(), loop(), both()));
 }
 
 TEST_P(Contract, WhateverIsSentAtRandomIsReceivedOnceOrNotSent) {
@@ -522,7 +522,7 @@ TEST_P(Contract, WhateverIsSentAtRandomIsReceivedOnceOrNotSent) {
       const auto limited = [&](Task<Expected<void>> task) -> Task<Expected<void>> {
         co_return co_await timeout(pick(100) * 100us, std::move(task));
       };
-      EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+      EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                              for (int i = 0; i < count; ++i) {
                                group.spawn(limited(sends(i)));
                                group.spawn(limited(receives()));
@@ -564,7 +564,7 @@ TEST_P(Contract, TasksThatKeepWakingEachOtherStarveNobody) {
     back.close();
   };
   const auto task = [&]() -> Task<> { (void)co_await when_any(player(there, back), serves()); };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
   EXPECT_LT(rounds, too_often);
 }
 
@@ -583,7 +583,7 @@ TEST_P(Contract, TasksThatAreReadyRunInTheOrderInWhichTheyWereWoken) {
   for (int i = 0; i < count; ++i) woken[static_cast<std::size_t>(i)] = i;
   std::mt19937_64 random(traits().seed);
   std::ranges::shuffle(woken, random);
-  EXPECT_TRUE(run_task(loop(), grouped([&](TaskGroup& group) -> Task<> {
+  EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          for (int i = 0; i < count; ++i) group.spawn(waits(i));
                          for (int i = 0; i < 5; ++i) (void)co_await yield();
                          for (const int i : woken) events[static_cast<std::size_t>(i)]->set();
@@ -665,9 +665,9 @@ TEST_P(Contract, OnceWarmTasksAllocateNothing) {
     co_await ok(played);
     co_return echoed;
   };
-  EXPECT_TRUE(run_task(loop(), match(rounds)));
+  EXPECT_TRUE(run_task(rig(), loop(), match(rounds)));
   const std::size_t before = allocations();
-  const Expected<void> ended = wev::run(loop(), match(rounds));
+  const Expected<void> ended = run_by(rig(), loop(), match(rounds));
   const std::size_t allocated = allocations() - before;
   EXPECT_TRUE(ended);
   EXPECT_EQ(table.done, 2 * 3 * rounds);

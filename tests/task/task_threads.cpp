@@ -5,6 +5,7 @@
 
 #include "rig/contract.hpp"
 #include "support/threads.hpp"
+#include "task/tasks.hpp"
 #include "wev/task/channel.hpp"
 #include "wev/task/ok.hpp"
 #include "wev/task/run.hpp"
@@ -43,7 +44,7 @@ TEST_P(ContractWithThreads, WhatABlockingFunctionReturnsIsWhatItsTaskGets) {
     auto owns = [given = std::make_unique<int>(7)] { return *given; };
     co_return co_await run_blocking(std::move(owns));
   };
-  EXPECT_EQ(wev::run(loop(), program()), 7);
+  EXPECT_EQ(run_by(rig(), loop(), program()), 7);
   EXPECT_TRUE(called);
 }
 
@@ -87,7 +88,7 @@ TEST_P(ContractWithThreads, NoNotifyIsLostForATaskThatGivesUpWaitingNowAndThen) 
       async.notify();
     }
   });
-  EXPECT_EQ(wev::run(loop(), program()), rounds);
+  EXPECT_EQ(run_by(rig(), loop(), program()), rounds);
   join();
   look();
 }
@@ -122,7 +123,7 @@ TEST_P(ContractWithThreads, WhatThreadsPostIntoAChannelIsReceivedOnceInEachThrea
       }
     }));
   }
-  EXPECT_EQ(wev::run(loop(), program()), threads * rounds);
+  EXPECT_EQ(run_by(rig(), loop(), program()), threads * rounds);
   for (const Joiner& join : running) join();
   EXPECT_EQ(held.calls(), 0u);
 }

@@ -61,7 +61,7 @@ TEST_P(Contract, ATaskBeginsWhenItIsAwaited) {
     co_await std::move(task);
     log += 'c';
   };
-  EXPECT_TRUE(run_task(loop(), parent()));
+  EXPECT_TRUE(run_task(rig(), loop(), parent()));
   EXPECT_EQ(log, "abc");
 }
 
@@ -79,7 +79,7 @@ TEST_P(Contract, ATaskThatNeverBeginsDestroysItsParameters) {
   Task<> replaced = task(Trace(log, 'b'));
   replaced = task(Trace(log, 'c'));
   EXPECT_EQ(log, "ab");
-  EXPECT_TRUE(run_task(loop(), std::move(replaced)));
+  EXPECT_TRUE(run_task(rig(), loop(), std::move(replaced)));
   EXPECT_EQ(log, "ab!c");
 }
 
@@ -103,7 +103,7 @@ TEST_P(Contract, ATaskGivesValuesReferencesWhatOnlyMovesAndNothing) {
     EXPECT_EQ(three, 3);
     co_return two;
   };
-  const auto result = run_task(loop(), all());
+  const auto result = run_task(rig(), loop(), all());
   ASSERT_TRUE(result);
   EXPECT_EQ(**result, 2);
   EXPECT_EQ(there, 2);
@@ -121,19 +121,19 @@ TEST_P(Contract, AMillionTasksThatEndAtOnceTakeNoStack) {
     }
     co_return sum;
   };
-  EXPECT_EQ(run_task(loop(), sum()), std::int64_t{times} * (times - 1) / 2);
+  EXPECT_EQ(run_task(rig(), loop(), sum()), std::int64_t{times} * (times - 1) / 2);
 }
 
 TEST_P(Contract, TasksInsideOfEachOtherTakeMemoryButNoStack) {
-  EXPECT_EQ(run_task(loop(), how_deep(a_lot_of_tasks, false)), a_lot_of_tasks);
-  EXPECT_EQ(run_task(loop(), how_deep(a_lot_of_tasks, true)), a_lot_of_tasks);
+  EXPECT_EQ(run_task(rig(), loop(), how_deep(a_lot_of_tasks, false)), a_lot_of_tasks);
+  EXPECT_EQ(run_task(rig(), loop(), how_deep(a_lot_of_tasks, true)), a_lot_of_tasks);
 }
 
 TEST_P(Contract, AnErrorLeavesHoweverManyTasksWithoutStack) {
   int alive = 0;
-  EXPECT_FAILED(run_task(loop(), fails_deep(a_lot_of_tasks, false, alive)), Errc::closed);
+  EXPECT_FAILED(run_task(rig(), loop(), fails_deep(a_lot_of_tasks, false, alive)), Errc::closed);
   EXPECT_EQ(alive, 0);
-  EXPECT_FAILED(run_task(loop(), fails_deep(a_lot_of_tasks, true, alive)), Errc::closed);
+  EXPECT_FAILED(run_task(rig(), loop(), fails_deep(a_lot_of_tasks, true, alive)), Errc::closed);
   EXPECT_EQ(alive, 0);
 }
 
@@ -152,7 +152,7 @@ TEST_P(Contract, TasksAreLeftFromTheInnermostOutAndTheirVariablesLastFirst) {
       log += 'd';
       if (waits) (void)co_await yield();
     };
-    EXPECT_TRUE(run_task(loop(), outer()));
+    EXPECT_TRUE(run_task(rig(), loop(), outer()));
     EXPECT_EQ(log, "abcde");
   }
 }
@@ -176,7 +176,7 @@ TEST_P(Contract, OkGivesTheValue) {
     co_await ok(yield());
     co_return *one + two + four + static_cast<int>(none);
   };
-  EXPECT_EQ(run_task(loop(), all()), 7);
+  EXPECT_EQ(run_task(rig(), loop(), all()), 7);
 }
 
 TEST_P(Contract, OkEndsTheTaskWithTheErrorAndSoAllThatPassItUp) {
@@ -215,7 +215,7 @@ TEST_P(Contract, OkEndsTheTaskWithTheErrorAndSoAllThatPassItUp) {
       log += 'e';
       co_return result;
     };
-    EXPECT_FAILED(run_task(loop(), outermost()), Errc::closed);
+    EXPECT_FAILED(run_task(rig(), loop(), outermost()), Errc::closed);
     EXPECT_EQ(log, "abcde");
   }
 }
@@ -236,8 +236,8 @@ TEST_P(Contract, OkTakesTheLoopsOperationsAndThoseOfHandles) {
     log += '!' + std::to_string(size);
     co_return {};
   };
-  EXPECT_FAILED(run_task(loop(), by_operation()), std::errc::bad_file_descriptor);
-  EXPECT_FAILED(run_task(loop(), by_handle()), std::errc::bad_file_descriptor);
+  EXPECT_FAILED(run_task(rig(), loop(), by_operation()), std::errc::bad_file_descriptor);
+  EXPECT_FAILED(run_task(rig(), loop(), by_handle()), std::errc::bad_file_descriptor);
   EXPECT_EQ(log, "ab");
 }
 
@@ -257,7 +257,7 @@ TEST_P(Contract, AnErrorBecomesTheTasksOwnKindOfError) {
       EXPECT_EQ(result.error().error, Errc::closed);
     }
   };
-  EXPECT_TRUE(run_task(loop(), outer()));
+  EXPECT_TRUE(run_task(rig(), loop(), outer()));
 }
 
 // Memory ----------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ TEST_P(Contract, ATaskWithoutMemoryEndsWithNotEnoughMemory) {
     const NoFrames no_frames;
     co_return co_await ok(child());
   };
-  EXPECT_FAILED(run_task(loop(), parent()), std::errc::not_enough_memory);
+  EXPECT_FAILED(run_task(rig(), loop(), parent()), std::errc::not_enough_memory);
   EXPECT_FALSE(valid);
   EXPECT_FAILED(awaited, std::errc::not_enough_memory);
   EXPECT_EQ(later, 1);
@@ -340,7 +340,7 @@ TEST_P(Contract, WhatTheLoopDoesIsAwaitedBare) {
     const Result failed = co_await op::read(-1, buffer);
     EXPECT_FAILED(failed, std::errc::bad_file_descriptor);
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, AnAsyncWakesTheTaskThatWaitsForIt) {
@@ -355,7 +355,7 @@ TEST_P(Contract, AnAsyncWakesTheTaskThatWaitsForIt) {
     EXPECT_EQ(notifies.calls(), 1u);
     co_return woken;
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, TasksMoveBytesWholeThroughAPipe) {
@@ -384,7 +384,7 @@ TEST_P(Contract, TasksMoveBytesWholeThroughAPipe) {
     EXPECT_EQ(written, sent.size());
     EXPECT_EQ(read_size, sent.size());
   };
-  EXPECT_TRUE(run_task(loop(), both()));
+  EXPECT_TRUE(run_task(rig(), loop(), both()));
   EXPECT_TRUE(text_of(received) == sent);
 }
 
@@ -416,7 +416,7 @@ TEST_P(Contract, ATaskReadsLinesAsTheyCome) {
     EXPECT_TRUE(written);
     EXPECT_TRUE(done);
   };
-  EXPECT_TRUE(run_task(loop(), both()));
+  EXPECT_TRUE(run_task(rig(), loop(), both()));
   EXPECT_EQ(lines, "[one\n][two\n][\n][last]");
 }
 
@@ -438,7 +438,7 @@ TEST_P(Contract, AnAwaitedReadHasItsDeadline) {
     const Result in_time = co_await reader.read_exactly(buffer).within(1h);
     EXPECT_EQ(in_time, Result(4));
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, AReadOfAHandleThatAnotherTaskClosesEnds) {
@@ -456,7 +456,7 @@ TEST_P(Contract, AReadOfAHandleThatAnotherTaskClosesEnds) {
     EXPECT_FAILED(size, Errc::operation_canceled);
     EXPECT_TRUE(closed);
   };
-  EXPECT_TRUE(run_task(loop(), both()));
+  EXPECT_TRUE(run_task(rig(), loop(), both()));
 }
 
 TEST_P(Contract, ATaskWritesAFileAndReadsItBack) {
@@ -474,13 +474,13 @@ TEST_P(Contract, ATaskWritesAFileAndReadsItBack) {
     co_await ok(file.close());
     co_return text_of(std::span(buffer).first(read));
   };
-  EXPECT_EQ(run_task(loop(), task()), "World");
+  EXPECT_EQ(run_task(rig(), loop(), task()), "World");
   const auto missing = [&]() -> Task<Expected<void>> {
     const File file = co_await ok(File::open(loop(), "wev-test-missing", open_read));
     ADD_FAILURE() << file.fd();
     co_return {};
   };
-  EXPECT_FAILED(run_task(loop(), missing()), std::errc::no_such_file_or_directory);
+  EXPECT_FAILED(run_task(rig(), loop(), missing()), std::errc::no_such_file_or_directory);
 }
 
 TEST_P(Contract, NoSleepIsEarly) {
@@ -498,7 +498,7 @@ TEST_P(Contract, NoSleepIsEarly) {
     co_await ok(sleep(-1h));
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, SleepersWakeInTheOrderOfTheirTimes) {
@@ -511,7 +511,7 @@ TEST_P(Contract, SleepersWakeInTheOrderOfTheirTimes) {
   const auto all = [&]() -> Task<> {
     co_await when_all(sleeper('c', 3ms), sleeper('a', 1ms), sleeper('d', 3ms), sleeper('b', 2ms));
   };
-  EXPECT_TRUE(run_task(loop(), all()));
+  EXPECT_TRUE(run_task(rig(), loop(), all()));
   EXPECT_EQ(log, "abcd");
 }
 
@@ -529,7 +529,7 @@ TEST_P(Contract, YieldGivesOthersTheirTurn) {
     co_await when_all(polite('a'), polite('b'));
     EXPECT_EQ(Contract::log(), "timer");
   };
-  EXPECT_TRUE(run_task(loop(), all()));
+  EXPECT_TRUE(run_task(rig(), loop(), all()));
   EXPECT_EQ(log, "ababab");
 }
 
@@ -548,7 +548,7 @@ TEST_P(Contract, AnIntervalCountsItsPeriodsAndIsNeverEarly) {
     }
     co_return {};
   };
-  EXPECT_TRUE(run_task(loop(), task()));
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
 TEST_P(Contract, ATaskKnowsItsLoop) {
@@ -562,7 +562,7 @@ TEST_P(Contract, ATaskKnowsItsLoop) {
     const auto [beside] = co_await when_all(child());
     co_return in_child == &here&& beside == &here && &here == &loop();
   };
-  EXPECT_EQ(run_task(loop(), parent()), true);
+  EXPECT_EQ(run_task(rig(), loop(), parent()), true);
 }
 
 // Running -------------------------------------------------------------------------------
@@ -574,11 +574,11 @@ TEST_P(Contract, RunGivesWhatTheTaskEndsWith) {
     co_return 2;
   };
   const auto fails = []() -> Task<Expected<int>> { co_return std::unexpected(Errc::closed); };
-  const Expected<void> none = run_task(loop(), nothing());
+  const Expected<void> none = run_task(rig(), loop(), nothing());
   EXPECT_TRUE(none);
-  EXPECT_EQ(run_task(loop(), value(1)), 1);
-  EXPECT_EQ(run_task(loop(), waits()), 2);
-  const Expected<int> flat = run_task(loop(), fails());
+  EXPECT_EQ(run_task(rig(), loop(), value(1)), 1);
+  EXPECT_EQ(run_task(rig(), loop(), waits()), 2);
+  const Expected<int> flat = run_task(rig(), loop(), fails());
   EXPECT_FAILED(flat, Errc::closed);
 }
 
@@ -593,7 +593,7 @@ TEST_P(Contract, RunInsideOfARunIsRefusedAndItsTaskDoesNotBegin) {
     (void)co_await yield();
     log += 'b';
   };
-  EXPECT_TRUE(run_task(loop(), outer()));
+  EXPECT_TRUE(run_task(rig(), loop(), outer()));
   EXPECT_EQ(log, "ab");
   Probe& callback = probe({}, [&](Probe&) {
     EXPECT_FAILED(wev::run(loop(), inner(Trace(log, 'c'))), Errc::nested_run);
@@ -618,10 +618,10 @@ TEST_P(Contract, RunUnwindsATaskThatWaitsForWhatNeverComesAndSaysDeadlock) {
     const Trace trace(log, 'b');
     co_return co_await inner();
   };
-  EXPECT_FAILED(run_task(loop(), outer()), Errc::deadlock);
+  EXPECT_FAILED(run_task(rig(), loop(), outer()), Errc::deadlock);
   EXPECT_FAILED(waited, Errc::operation_canceled);
   EXPECT_EQ(log, "ab");
-  EXPECT_EQ(run_task(loop(), value(1)), 1);  // and the loop goes on
+  EXPECT_EQ(run_task(rig(), loop(), value(1)), 1);  // and the loop goes on
 }
 
 TEST(TasksOnSim, RunSaysDeadlockWhereTheLoopDoes) {
@@ -633,7 +633,7 @@ TEST(TasksOnSim, RunSaysDeadlockWhereTheLoopDoes) {
     waited = co_await async;
     co_return 1;
   };
-  EXPECT_FAILED(run_task(loop, task()), Errc::deadlock);
+  EXPECT_FAILED(wev::run(loop, task()), Errc::deadlock);
   EXPECT_FAILED(waited, Errc::operation_canceled);
   loop.detach(async);
 }
@@ -649,10 +649,10 @@ TEST_P(Contract, StoppingTheLoopCancelsWhatRuns) {
     (void)co_await shield(sleep(1ms));  // and the loop goes on until it has ended
     co_return slept;
   };
-  EXPECT_FAILED(run_task(loop(), task()), Errc::operation_canceled);
+  EXPECT_FAILED(run_task(rig(), loop(), task()), Errc::operation_canceled);
   loop().stop();
-  EXPECT_FAILED(run_task(loop(), task()), Errc::operation_canceled);
-  EXPECT_EQ(run_task(loop(), value(1)), 1);
+  EXPECT_FAILED(run_task(rig(), loop(), task()), Errc::operation_canceled);
+  EXPECT_EQ(run_task(rig(), loop(), value(1)), 1);
 }
 
 TEST_P(Contract, ARootSaysOnceThatItIsDone) {

@@ -76,10 +76,30 @@ class NoFrames {
   Held* held_ = nullptr;
 };
 
+/// As wev::run(loop, ...), on a rig that drives its loops, too.
+template <class A>
+as_expected<Awaited<A>> run_by(Rig& rig, Loop& loop, A&& awaitable) {
+  if (!rig.driven()) return wev::run(loop, std::forward<A>(awaitable));
+  Root<Awaited<A>> root(loop, as_task(std::forward<A>(awaitable)));
+  root.on_done([&loop] { loop.stop(); });
+  Expected<void> outcome;
+  while (!root.done()) {
+    const auto ran = rig.run(loop);
+    if (root.done()) break;
+    // It waits for what never comes, or it was stopped.
+    if (!ran || loop.done()) outcome = std::unexpected(Errc::deadlock);
+    root.cancel();
+  }
+  (void)loop.take_stop();
+  as_expected<Awaited<A>> result = root.outcome().take_expected();
+  if (!outcome) return std::unexpected(outcome.error());
+  return result;
+}
+
 /// Runs it; nothing of it may be left over.
 template <class T>
-as_expected<T> run_task(Loop& loop, Task<T> task) {
-  as_expected<T> result = wev::run(loop, std::move(task));
+as_expected<T> run_task(Rig& rig, Loop& loop, Task<T> task) {
+  as_expected<T> result = run_by(rig, loop, std::move(task));
   EXPECT_EQ(loop.active(), 0u);
   return result;
 }

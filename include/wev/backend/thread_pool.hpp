@@ -70,7 +70,7 @@ class ThreadPool : public Allocated {
   mutable std::mutex mutex_;
   std::condition_variable wanted_;
   List<Work> queue_;
-  Array<unsigned long> threads_;  // pthread_t
+  Array<Thread*> threads_;
   std::size_t idle_ = 0;
   std::size_t waiting_ = 0;  // work in queue_
   bool joining_ = false;

@@ -1,8 +1,8 @@
 // address.hpp: where a socket is: IPv4, IPv6, or a path of this machine.
 //
 // A value of 116 bytes that allocates nothing. Inside it is what Linux calls a
-// sockaddr (ip(7), ipv6(7), unix(7)), byte for byte, on every platform, so that
-// none is converted on its way to the kernel and back.
+// sockaddr (ip(7), ipv6(7), unix(7)), byte for byte, on every platform. So Linux takes it as
+// it is, and others after its first two bytes were rewritten.
 #pragma once
 
 #include <array>
@@ -119,7 +119,7 @@ class Address {
   }
 
  private:
-  // Linux's numbers, see sys/linux_system.cpp.
+  // Linux's numbers, see sys/linux.cpp.
   static constexpr std::uint16_t af_unix = 1;
   static constexpr std::uint16_t af_inet = 2;
   static constexpr std::uint16_t af_inet6 = 10;

@@ -74,9 +74,9 @@ class Backend : public Allocated {
   virtual Expected<int> pollable() { return std::unexpected(std::errc::operation_not_supported); }
   /// Before somebody else sleeps: hands what was started to the system.
   virtual Expected<void> arm() { return {}; }
-  /// When to collect, at the latest, what nobody will tell of. Asked while something is in
-  /// flight.
-  [[nodiscard]] virtual Instant look_by() const { return never; }
+  /// When to collect, at the latest, what nobody will tell of; the last time was at
+  /// `looked_at`. Asked while something is in flight.
+  [[nodiscard]] virtual Instant look_by(Instant /*looked_at*/) const { return never; }
 
   /// What operations are carried out on; nullptr: the real system.
   virtual System* system() noexcept { return nullptr; }

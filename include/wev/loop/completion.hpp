@@ -56,6 +56,8 @@ class Completion : private Link {
   Completion& operator=(const Completion&) = delete;
 
   [[nodiscard]] State state() const noexcept { return state_; }
+  /// It is lent and has its result: the callback comes in this tick or the next.
+  [[nodiscard]] bool has_ended() const noexcept { return state_ != State::dead && has(ended); }
   [[nodiscard]] const Operation& operation() const noexcept { return operation_; }
 
   /// When the operation ends with Errc::timed_out; `never` for none. For a

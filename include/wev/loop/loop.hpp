@@ -183,6 +183,9 @@ class Loop {
   /// the next run() return after one tick that does not sleep. Running again
   /// goes on where it was left. The loop's thread; from others post() it.
   void stop() noexcept { stopped_ = true; }
+  /// Whether stop() was called since run() last returned, or this was last asked: a
+  /// driver asks after each tick.
+  bool take_stop() noexcept { return std::exchange(stopped_, false); }
 
   /// Cancels all that is lent and delivers it, unreferenced ones included, and
   /// what callbacks add meanwhile. Closes that were added are carried out; what
@@ -196,30 +199,39 @@ class Loop {
   /// Referenced completions that are lent.
   [[nodiscard]] std::size_t active() const noexcept { return active_; }
 
+  /// Whether run(until_done) would return: nothing is active, and nothing that was posted
+  /// is still to come.
+  [[nodiscard]] bool done() const noexcept { return active_ == 0 && posts_.empty(); }
+
   // Driven from outside --------------------------------------------------------
 
-  /// When the next tick is due at the latest: in the past if something is ready by now,
-  /// `never` if only descriptors and other threads can bring something.
+  /// When the next tick is due at the latest: Instant() if something is ready by now,
+  /// `never` if only descriptors and other threads can bring something. It stays as it is
+  /// until something happens, so it may be asked again to see whether it has passed.
   [[nodiscard]] Instant next_deadline() const;
 
   /// A descriptor to sleep on: readable when a tick is due before next_deadline(). It is
   /// the backend's: watch it for reading and do nothing else with it. From the first call
   /// on each tick hands to the system what it has started. operation_not_supported: the
-  /// backend has none (poll, wasi_poll, sim); then next_deadline() comes soon, as long as
-  /// something is in flight. Else as run() fails.
+  /// backend has none (poll, wasi_poll, sim); then next_deadline() comes soon as long as
+  /// something is in flight, on a Sim when that can end. Else as run() fails.
   Expected<int> pollable();
 
   /// Has `turn_soon(context)` called when something was added, cancelled or reset outside of a
   /// tick, and when something was notified, posted or completed: next_deadline() has changed.
   /// It is called from the thread that did it, must not turn the loop itself, and may be called
-  /// in vain. One driver at a time; nullptr ends its time. REQUIRES: no other thread notifies,
-  /// posts or completes meanwhile.
+  /// in vain. One driver at a time; nullptr ends its time, and it is not called any more.
+  /// REQUIRES: no other thread notifies, posts or completes meanwhile, but one whose
+  /// notification has been delivered.
   void set_driver(void (*turn_soon)(void* context) noexcept, void* context) noexcept;
 
   // Time ---------------------------------------------------------------------
 
-  /// The clock as read in this tick. Relative deadlines count from here.
-  [[nodiscard]] Instant now() const noexcept { return now_; }
+  /// The clock as read in this tick. Relative deadlines count from here. Between two ticks
+  /// of a loop that has a driver it is read anew: the last may be long ago.
+  [[nodiscard]] Instant now() const {
+    return turn_soon_ == nullptr || running() ? now_ : backend_.now();
+  }
   /// Reads the clock: after long work, before setting deadlines.
   void update_now() { now_ = backend_.now(); }
 
@@ -237,7 +249,7 @@ class Loop {
 
   // The steps of a tick.
   std::expected<void, Error> enter();
-  void leave() noexcept;
+  std::expected<void, Error> leave();
   void wake() noexcept;
   void ask_for_turn() noexcept;
   std::expected<std::size_t, Error> turn(RunMode mode);

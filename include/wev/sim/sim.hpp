@@ -98,7 +98,7 @@ class Sim final : public Backend {
   Expected<void> sleep(Instant until) override;
   void wake() noexcept override;
   [[nodiscard]] Instant now() const override;
-  [[nodiscard]] Instant look_by() const override;
+  [[nodiscard]] Instant look_by(Instant looked_at) const override;
   System* system() noexcept override;
 
  private:
@@ -109,6 +109,7 @@ class Sim final : public Backend {
   };
 
   [[nodiscard]] bool can_end(const Flight& flight) const;
+  [[nodiscard]] Instant next_end() const;
   void remove(std::size_t i);
   void end_some(CompletionQueue& done);
   Result outcome(const Flight& flight);

@@ -1,4 +1,4 @@
-// system.hpp over Linux system calls.
+// system.hpp over the system calls that POSIX systems share.
 #include "sys/system.hpp"
 
 #include <fcntl.h>
@@ -10,114 +10,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <climits>
 
+#include "sys/port.hpp"
 #include "sys/posix.hpp"
 #include "wev/base/address.hpp"
 
 namespace wev::sys {
-
-namespace {
-
-// Of Linux's errnos, those that std::errc has; it has no others.
-constexpr auto known_errors = [] {
-  using enum std::errc;
-  constexpr std::errc all[] = {address_family_not_supported,
-                               address_in_use,
-                               address_not_available,
-                               already_connected,
-                               argument_list_too_long,
-                               argument_out_of_domain,
-                               bad_address,
-                               bad_file_descriptor,
-                               bad_message,
-                               broken_pipe,
-                               connection_aborted,
-                               connection_already_in_progress,
-                               connection_refused,
-                               connection_reset,
-                               cross_device_link,
-                               destination_address_required,
-                               device_or_resource_busy,
-                               directory_not_empty,
-                               executable_format_error,
-                               file_exists,
-                               file_too_large,
-                               filename_too_long,
-                               function_not_supported,
-                               host_unreachable,
-                               identifier_removed,
-                               illegal_byte_sequence,
-                               inappropriate_io_control_operation,
-                               interrupted,
-                               invalid_argument,
-                               invalid_seek,
-                               io_error,
-                               is_a_directory,
-                               message_size,
-                               network_down,
-                               network_reset,
-                               network_unreachable,
-                               no_buffer_space,
-                               no_child_process,
-                               no_link,
-                               no_lock_available,
-                               no_message,
-                               no_protocol_option,
-                               no_space_on_device,
-                               no_such_device,
-                               no_such_device_or_address,
-                               no_such_file_or_directory,
-                               no_such_process,
-                               not_a_directory,
-                               not_a_socket,
-                               not_connected,
-                               not_enough_memory,
-                               not_supported,
-                               operation_canceled,
-                               operation_in_progress,
-                               operation_not_permitted,
-                               operation_would_block,
-                               owner_dead,
-                               permission_denied,
-                               protocol_error,
-                               protocol_not_supported,
-                               read_only_file_system,
-                               resource_deadlock_would_occur,
-                               result_out_of_range,
-                               state_not_recoverable,
-                               text_file_busy,
-                               timed_out,
-                               too_many_files_open,
-                               too_many_files_open_in_system,
-                               too_many_links,
-                               too_many_symbolic_link_levels,
-                               value_too_large,
-                               wrong_protocol_type};
-  std::array<bool, 256> known{};
-  for (const std::errc error : all) known[static_cast<std::size_t>(error)] = true;
-  return known;
-}();
-
-}  // namespace
-
-Error to_error(int code) noexcept {
-  const auto i = static_cast<std::size_t>(code);
-  if (i < known_errors.size() && known_errors[i]) return static_cast<std::errc>(code);
-  return Error::native(static_cast<std::uint16_t>(code));
-}
-
-Error last_error() noexcept { return to_error(errno); }
-
-Result to_result(ssize_t returned) noexcept {
-  if (returned < 0) return std::unexpected(last_error());
-  return static_cast<std::size_t>(returned);
-}
 
 // SIGPIPE ------------------------------------------------------------------------
 
@@ -147,9 +50,15 @@ void block_sigpipe() noexcept {
 void discard_sigpipe() noexcept {
   if (sigpipe != Sigpipe::ours) return;
   const sigset_t set = only_sigpipe();
+#if defined(__APPLE__)  // has no sigtimedwait()
+  sigset_t pending;
+  int signal = 0;
+  if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) sigwait(&set, &signal);
+#else
   const timespec now{};
   while (sigtimedwait(&set, nullptr, &now) < 0 && errno == EINTR) {
   }
+#endif
 }
 
 // Files and pipes ------------------------------------------------------------------
@@ -210,11 +119,6 @@ Result poll(int fd, Direction direction) noexcept {
   return in ? readable : writable;
 }
 
-Result poll_many(pollfd* descriptors, std::size_t count, const timespec& timeout,
-                 bool unlimited) noexcept {
-  return to_result(::ppoll(descriptors, count, unlimited ? nullptr : &timeout, nullptr));
-}
-
 int open_flags(std::uint32_t wanted) noexcept {
   const bool reads = (wanted & open_read) != 0;
   const bool writes = (wanted & open_write) != 0;
@@ -228,13 +132,11 @@ int open_flags(std::uint32_t wanted) noexcept {
 }
 
 Result open(int directory, const char* path, std::uint32_t flags, std::uint32_t mode) noexcept {
-  static_assert(op::working_directory == AT_FDCWD);
+  if (directory == op::working_directory) directory = AT_FDCWD;
   return to_result(::openat(directory, path, open_flags(flags), static_cast<mode_t>(mode)));
 }
 
-Result pipe(std::span<int, 2> ends) noexcept {
-  return to_result(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC));
-}
+Result pipe(std::span<int, 2> ends) noexcept { return to_result(open_pipe(ends.data(), true)); }
 
 Result duplicate(int fd) noexcept {
   return to_result(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
@@ -261,9 +163,6 @@ Result close(int fd) noexcept {
 
 // Sockets ------------------------------------------------------------------------------
 
-static_assert(sizeof(sockaddr_un) <= Address::capacity && AF_UNIX == 1 && AF_INET == 2 &&
-              AF_INET6 == 10 && sizeof(sockaddr_in) == 16 && sizeof(sockaddr_in6) == 28);
-
 namespace {
 
 sockaddr* native(Address& address) noexcept { return static_cast<sockaddr*>(address.data()); }
@@ -276,8 +175,22 @@ template <class Call>
 Result into(Address& address, Call call) noexcept {
   socklen_t size = Address::capacity;
   const Result result = to_result(call(native(address), &size));
-  if (result) address.set_size(size);
+  if (!result) return result;
+  address.set_size(size);
+  from_native(address);
   return result;
+}
+
+#if defined(MSG_NOSIGNAL)
+constexpr int no_sigpipe = MSG_NOSIGNAL;
+#else
+constexpr int no_sigpipe = 0;
+#endif
+
+template <class Call>
+Result without_sigpipe_of_sockets(Call call) noexcept {
+  if constexpr (no_sigpipe != 0) return to_result(call());
+  return without_sigpipe(call);
 }
 
 struct NativeOption {
@@ -297,11 +210,10 @@ NativeOption native_option(int fd, SocketOption option) noexcept {
     case SocketOption::linger: return {SOL_SOCKET, SO_LINGER};
     case SocketOption::ttl: break;
   }
-  int domain = AF_INET;
-  socklen_t size = sizeof domain;
-  (void)::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
-  return domain == AF_INET6 ? NativeOption{IPPROTO_IPV6, IPV6_UNICAST_HOPS}
-                            : NativeOption{IPPROTO_IP, IP_TTL};
+  Address address;
+  (void)local_address(fd, address);
+  return address.family() == Address::Family::ipv6 ? NativeOption{IPPROTO_IPV6, IPV6_UNICAST_HOPS}
+                                                   : NativeOption{IPPROTO_IP, IP_TTL};
 }
 
 }  // namespace
@@ -309,13 +221,13 @@ NativeOption native_option(int fd, SocketOption option) noexcept {
 Result socket(SocketFamily family, SocketType type) noexcept {
   static constexpr std::array families = {AF_INET, AF_INET6, AF_UNIX};
   static constexpr std::array types = {SOCK_STREAM, SOCK_DGRAM};
-  return to_result(::socket(families[static_cast<std::size_t>(family)],
-                            types[static_cast<std::size_t>(type)] | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                            0));
+  return to_result(open_socket(families[static_cast<std::size_t>(family)],
+                               types[static_cast<std::size_t>(type)]));
 }
 
 Result bind(int fd, const Address& address) noexcept {
-  return to_result(::bind(fd, native(address), address.size()));
+  const auto& bound = to_native(address);
+  return to_result(::bind(fd, native(bound), bound.size()));
 }
 
 Result listen(int fd, std::uint32_t backlog) noexcept {
@@ -341,18 +253,16 @@ Result set_option(int fd, SocketOption option, int value) noexcept {
   return to_result(::setsockopt(fd, level, name, &value, sizeof value));
 }
 
-// Called again when the socket is writable, the kernel tells how it ended.
 Result connect(int fd, const Address& address) noexcept {
-  const Result result = to_result(::connect(fd, native(address), address.size()));
+  const auto& peer = to_native(address);
+  const Result result = to_result(::connect(fd, native(peer), peer.size()));
   if (!result && result.error() == std::errc::connection_already_in_progress) {
     return std::unexpected(std::errc::operation_in_progress);
   }
   return result;
 }
 
-Result accept(int fd) noexcept {
-  return to_result(::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-}
+Result accept(int fd) noexcept { return to_result(accept_connection(fd)); }
 
 int recv_flags(std::uint32_t flags) noexcept { return (flags & recv_peek) != 0 ? MSG_PEEK : 0; }
 
@@ -367,12 +277,16 @@ Result recv_from(int fd, std::span<std::byte> buffer, Address& from) noexcept {
 }
 
 Result send(int fd, std::span<const std::byte> buffer) noexcept {
-  return to_result(::send(fd, buffer.data(), buffer.size(), MSG_NOSIGNAL));
+  return without_sigpipe_of_sockets(
+      [&] { return ::send(fd, buffer.data(), buffer.size(), no_sigpipe); });
 }
 
 Result send_to(int fd, std::span<const std::byte> buffer, const Address& to) noexcept {
-  return to_result(::sendto(fd, buffer.data(), buffer.size(), MSG_NOSIGNAL,
-                            to.size() == 0 ? nullptr : native(to), to.size()));
+  const auto& peer = to_native(to);
+  return without_sigpipe_of_sockets([&] {
+    return ::sendto(fd, buffer.data(), buffer.size(), no_sigpipe,
+                    peer.size() == 0 ? nullptr : native(peer), peer.size());
+  });
 }
 
 Result shutdown(int fd, Shutdown how) noexcept {
@@ -385,24 +299,14 @@ Result shutdown(int fd, Shutdown how) noexcept {
 
 std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noexcept {
   DescriptorTraits traits;
-  int protocol = 0;
-  socklen_t size = sizeof protocol;
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0) return std::unexpected(last_error());
   traits.nonblocking = (flags & O_NONBLOCK) != 0;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0) {
-    traits.may_be_socket = true;
-    // Of TCP only: a Unix socket also stops at a passed descriptor, a datagram at
-    // its end, a pipe at the end of what its writer called a packet.
-    int type = 0;
-    traits.short_is_all = protocol == IPPROTO_TCP &&
-                          ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
-                          type == SOCK_STREAM;
-  } else {
-    struct stat status{};
-    if (::fstat(fd, &status) < 0) return std::unexpected(last_error());
-    traits.always_ready = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
-  }
+  struct stat status{};
+  if (::fstat(fd, &status) < 0) return std::unexpected(last_error());
+  traits.always_ready = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
+  traits.may_be_socket = S_ISSOCK(status.st_mode);
+  traits.short_is_all = traits.may_be_socket && short_is_all(fd);
   if (!traits.nonblocking && set_nonblocking) {
     traits.nonblocking = ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
   }
@@ -412,9 +316,18 @@ std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noe
 void set_nonblocking(int fd, bool on) noexcept {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags >= 0) (void)::fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+#if defined(F_SETNOSIGPIPE)
+  // Else a broken pipe's signal is the whole process's, not only this thread's, as elsewhere.
+  (void)::fcntl(fd, F_SETNOSIGPIPE, on ? 1 : 0);
+#endif
 }
 
 bool is_nonblocking(int fd) noexcept { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
+
+void close_counter(const Counter& counter) noexcept {
+  if (counter.reader >= 0) (void)close(counter.reader);
+  if (counter.writer != counter.reader) (void)close(counter.writer);
+}
 
 void write_to_stderr(const char* text, std::size_t size) noexcept {
   // Nothing can be done about a failure.

@@ -1,0 +1,28 @@
+// kqueue.hpp: the poller of macOS's and FreeBSD's kqueue.
+//
+// Each descriptor is added once, for both directions and to be told of changes (EV_CLEAR),
+// when it is first used, and stays so until it is closed or forgotten.
+#pragma once
+
+#include "backend/readiness.hpp"
+#include "sys/posix.hpp"
+
+namespace wev {
+
+class Kqueue final : public ReadinessBackend {
+ public:
+  explicit Kqueue(const BackendOptions& options) noexcept;
+
+  Expected<int> pollable() override { return kqueue_.get(); }
+
+ private:
+  Expected<bool> add(Descriptor& descriptor) noexcept override;
+  void remove(Descriptor& descriptor) noexcept override;
+  Expected<void> poll(Instant until, Instant now) noexcept override;
+
+  [[nodiscard]] Expected<bool> change(int fd, std::uint16_t flags, void* userdata) noexcept;
+
+  sys::OwnedFd kqueue_;
+};
+
+}  // namespace wev

@@ -1,0 +1,15 @@
+#include "backend/kqueue.hpp"
+#include "backend/list.hpp"
+#include "backend/poll.hpp"
+
+namespace wev {
+
+std::span<const ListedBackend> listed_backends() noexcept {
+  static constexpr ListedBackend all[] = {
+      {BackendKind::kqueue, "kqueue", make_native<Kqueue>},
+      {BackendKind::poll, "poll", make_native<Poll>},
+  };
+  return all;
+}
+
+}  // namespace wev

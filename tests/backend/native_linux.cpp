@@ -1,0 +1,99 @@
+// What only Linux exhibits.
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <string>
+#include <string_view>
+
+#include "rig/native.hpp"
+#include "support/system.hpp"
+#include "support/threads.hpp"
+
+namespace wev::test {
+
+namespace {
+
+// As a thread does that was about to wake a loop when that woke by itself.
+void write_to_all_eventfds() {
+  for (int fd = 0; fd < 1'000; ++fd) {
+    std::array<char, 64> target{};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    if (::readlink(link.c_str(), target.data(), target.size() - 1) < 0) continue;
+    if (std::string_view(target.data()) == "anon_inode:[eventfd]") ::eventfd_write(fd, 1);
+  }
+}
+
+}  // namespace
+
+TEST_P(NativeContract, AWakeThatComesLateCostsNoneOfTheNext) {
+  constexpr int rounds = 100;
+  Async& async = this->async();
+  std::atomic<int> asked{0};
+  const Joiner join = spawn([&] {
+    for (int i = 0; i < rounds; ++i) {
+      asked.wait(i);
+      async.notify();  // mostly when the loop sleeps by now
+    }
+  });
+  Probe& notified = probe("notified");
+  Probe& late = probe("late", [&](Probe&) {
+    write_to_all_eventfds();
+    add(notified, op::async_wait(async), loop().now() + 60s);
+    ++asked;
+    asked.notify_one();
+    return Action::disarm;
+  });
+  for (int i = 1; i <= rounds && !HasFailure(); ++i) {
+    const Instant began = loop().now();
+    timer(late, 1ms);  // let the loop fall asleep before
+    run();
+    EXPECT_END(notified, Result(0)) << "in round " << i;
+    EXPECT_LT(loop().now() - began, 60s) << "its deadline woke the loop, in round " << i;
+  }
+  while (asked < rounds) {
+    ++asked;
+    asked.notify_one();
+  }
+  join();
+  look();
+}
+
+TEST_P(NativeContract, TheEndOfATerminalsOtherSideIsToldAsAnError) {
+  const auto [master, slave] = open_terminal();
+  owned(master);
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::read(master, buffer.bytes));
+  look();
+  ::close(slave);
+  run();
+  EXPECT_END(r, std::errc::io_error);
+}
+
+TEST_P(NativeContract, AFullDeviceSaysSo) {
+  const int full = owned(::open("/dev/full", O_RDWR | O_CLOEXEC));
+  Probe& w = start("w", op::write(full, bytes_of("x")));
+  run();
+  EXPECT_END(w, std::errc::no_space_on_device);
+}
+
+// Its writer's flag makes each write a packet, and the reader does not see it.
+TEST_P(NativeContract, APipeOfPacketsIsReadToItsLast) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_DIRECT | O_NONBLOCK | O_CLOEXEC), 0);
+  owned(ends[0]);
+  owned(ends[1]);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(rig().write(ends[1], "packet"), Result(6));
+  auto& buffer = make_buffer<100>();
+  Probe& r = probe("r", [](Probe& self) {
+    EXPECT_EQ(self.result(), Result(6));
+    return self.calls() < 5 ? Action::rearm : Action::disarm;
+  });
+  add(r, op::read(ends[0], buffer.bytes));
+  run();
+  EXPECT_EQ(r.calls(), 5u);
+}
+
+}  // namespace wev::test

@@ -1,0 +1,7 @@
+#include "rig/native.hpp"
+
+namespace wev::test {
+
+bool set_moods(std::uint64_t) { return false; }
+
+}  // namespace wev::test
