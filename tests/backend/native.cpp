@@ -103,8 +103,6 @@ TEST_P(NativeContract, AnAcceptThatIsWaitingIsToldOfRunningOut) {
   owned(static_cast<int>(*a.result()));
 }
 
-// Waking -------------------------------------------------------------------------------
-
 // Signals ------------------------------------------------------------------------------
 
 TEST_P(NativeContract, SignalsInterruptNothing) {
@@ -122,6 +120,7 @@ TEST_P(NativeContract, SignalsInterruptNothing) {
       std::this_thread::yield();
     }
   });
+  while (signals == 0) std::this_thread::yield();
   Address address;
   EchoServer server(loop(), listen_at(address), 5);
   std::vector<std::unique_ptr<EchoClient>> clients;
@@ -138,7 +137,6 @@ TEST_P(NativeContract, SignalsInterruptNothing) {
   EXPECT_FIRED(t);
   EXPECT_EQ(server.closed(), 5u);
   for (const auto& client : clients) EXPECT_TRUE(client->done());
-  EXPECT_GT(signals, 0);
 }
 
 // Whatever the program's own handling of it is (the default here: to die).
