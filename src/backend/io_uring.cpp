@@ -32,6 +32,8 @@ constexpr std::uint64_t current_position = static_cast<std::uint64_t>(-1);
 
 // While the kernel has no memory for what is pending.
 constexpr Duration retry_interval = std::chrono::milliseconds(1);
+// While the kernel may not tell all there is, see pollable().
+constexpr Duration late_interval = std::chrono::milliseconds(10);
 
 struct NativeMessage {
   msghdr header;
@@ -54,9 +56,18 @@ NativeMessage& native_message(const Operation& operation) noexcept {
 
 // Setting up -------------------------------------------------------------------
 
-IoUring::IoUring(const BackendOptions& options) noexcept : NativeBackend(options.native) {
+IoUring::IoUring(const BackendOptions& options) noexcept
+    : NativeBackend(options.native),
+      entries_(std::max(options.native.ring_entries, 1u)),
+      without_(options.native.without) {
   ring_.ring_fd = -1;
-  set_up(options.native);
+  if ((without_ & linux_io_uring) != 0) {
+    works_ = std::unexpected(std::errc::operation_not_permitted);
+  } else if (waker_.fd() < 0) {
+    works_ = std::unexpected(sys::last_error());
+  } else {
+    works_ = set_up(without_);
+  }
 }
 
 IoUring::~IoUring() {
@@ -67,16 +78,9 @@ IoUring::~IoUring() {
   if (ring_event_ >= 0) ::close(ring_event_);
 }
 
-void IoUring::set_up(const NativeOptions& options) noexcept {
-  const auto wanted = [&](LinuxFeature feature) { return (options.without & feature) == 0; };
-  if (!wanted(linux_io_uring)) {
-    works_ = std::unexpected(std::errc::operation_not_permitted);
-    return;
-  }
-  if (waker_.fd() < 0) {
-    works_ = std::unexpected(sys::last_error());
-    return;
-  }
+// In place of the ring there was.
+std::expected<void, Error> IoUring::set_up(std::uint32_t without) noexcept {
+  const auto wanted = [without](LinuxFeature feature) { return (without & feature) == 0; };
   // Newest first. What is deferred costs no interrupt; it must be enabled on the
   // thread that will run the loop.
   constexpr std::array setups = {
@@ -87,25 +91,23 @@ void IoUring::set_up(const NativeOptions& options) noexcept {
   };
   int error = -EINVAL;
   std::size_t used = wanted(linux_deferred_work) ? 0 : wanted(linux_cooperative_work) ? 1 : 2;
-  const unsigned entries = std::max(options.ring_entries, 1u);
+  io_uring made{};
   io_uring_params params{};
   for (; used < setups.size() && error == -EINVAL; ++used) {
     params = {};
     params.flags = setups[used] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-    params.cq_entries = entries * 4;
-    error = ::io_uring_queue_init_params(entries, &ring_, &params);
+    params.cq_entries = entries_ * 4;
+    error = ::io_uring_queue_init_params(entries_, &made, &params);
   }
-  if (error < 0) {
-    ring_.ring_fd = -1;
-    works_ = std::unexpected(sys::to_error(-error));
-    return;
-  }
+  if (error < 0) return std::unexpected(sys::to_error(-error));
   if ((params.features & basics) != basics) {
-    ::io_uring_queue_exit(&ring_);
-    ring_.ring_fd = -1;
-    works_ = std::unexpected(std::errc::function_not_supported);
-    return;
+    ::io_uring_queue_exit(&made);
+    return std::unexpected(std::errc::function_not_supported);
   }
+  if (ring_.ring_fd >= 0) ::io_uring_queue_exit(&ring_);
+  ring_ = made;
+  waker_armed_ = false;
+  deferred_ = (params.flags & IORING_SETUP_DEFER_TASKRUN) != 0;
   enabled_ = (params.flags & IORING_SETUP_R_DISABLED) == 0;
   // The flag is as old as cooperative work (5.19).
   poll_first_ = (params.flags & (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN)) != 0 &&
@@ -113,6 +115,7 @@ void IoUring::set_up(const NativeOptions& options) noexcept {
   if ((params.features & feature_no_iowait) != 0 && wanted(linux_no_iowait)) {
     no_iowait_ = enter_no_iowait;
   }
+  return {};
 }
 
 // On the thread that runs the loop, whose ring it is from now on.
@@ -405,9 +408,17 @@ Expected<void> IoUring::look() noexcept {
 // Driven from outside ------------------------------------------------------------
 
 // The ring itself does not wake who polls it while work is deferred. An eventfd that the
-// kernel writes does, and costs something for each completion: only for who asks.
+// kernel writes does, and costs something for each completion: only for who asks. But where
+// work is deferred, a kernel (6.18) writes it late, and from the second time on never, when
+// what has become ready is an eventfd itself. So the ring becomes one that defers nothing;
+// if the kernel has something by now it stays as it is, and is looked at from time to time.
 Expected<int> IoUring::pollable() {
   if (ring_event_ >= 0) return ring_event_;
+  if (deferred_ && !kernel_has_any()) {
+    if (auto made = set_up(without_ | linux_deferred_work); !made) {
+      return std::unexpected(made.error());
+    }
+  }
   const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event < 0) return std::unexpected(sys::last_error());
   const int error = ::io_uring_register_eventfd(&ring_, event);
@@ -418,14 +429,22 @@ Expected<int> IoUring::pollable() {
   return ring_event_ = event;
 }
 
+bool IoUring::kernel_has_any() const noexcept {
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].completion != nullptr && slots_[i].submitted) return true;
+  }
+  return false;
+}
+
 Expected<void> IoUring::arm() {
   if (auto enabled = enable(); !enabled) return enabled;
-  // Written for all that was collected meanwhile, too. What came in between, and what the
-  // kernel has put off, is found by entering behind it.
+  // Written for all that was collected meanwhile, too. What came in between is found behind it.
   eventfd_t times = 0;
   (void)::eventfd_read(ring_event_, &times);
   if (auto submitted = submit_all(); !submitted) return submitted;
-  if (auto entered = unless_busy(enter(0, nullptr)); !entered) return entered;
+  if (deferred_ || ::io_uring_sq_ready(&ring_) > 0) {
+    if (auto entered = unless_busy(enter(0, nullptr)); !entered) return entered;
+  }
   const bool overflowed = (io_uring_smp_load_acquire(ring_.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
   if (!ended_.empty() || ::io_uring_cq_ready(&ring_) > 0 || overflowed) {
     (void)::eventfd_write(ring_event_, 1);
@@ -435,7 +454,8 @@ Expected<void> IoUring::arm() {
 
 Instant IoUring::look_by(Instant looked_at) const {
   const bool nothing_left = has_taken_all() && waker_armed_ && ::io_uring_sq_ready(&ring_) == 0;
-  return nothing_left ? never : after(looked_at, retry_interval);
+  if (!nothing_left) return after(looked_at, retry_interval);
+  return deferred_ && ring_event_ >= 0 ? after(looked_at, late_interval) : never;
 }
 
 // Takes all completions there are, those that overflowed the queue included.

@@ -48,7 +48,8 @@ class IoUring final : public NativeBackend {
     bool polling;  // first for readiness, since the kernel would not wait
   };
 
-  void set_up(const NativeOptions& options) noexcept;
+  std::expected<void, Error> set_up(std::uint32_t without) noexcept;
+  [[nodiscard]] bool kernel_has_any() const noexcept;
   std::expected<void, Error> enable() noexcept;
   static Expected<void> check_seekable(Descriptor& descriptor) noexcept;
   [[nodiscard]] bool obtain(Completion& completion) noexcept;
@@ -73,7 +74,10 @@ class IoUring final : public NativeBackend {
     return static_cast<std::uint64_t>(slot.generation) << 32 | index;
   }
 
+  const unsigned entries_;
+  const std::uint32_t without_;
   io_uring ring_{};
+  bool deferred_ = false;  // the kernel does its work when it is entered
   bool enabled_ = false;
   bool poll_first_ = false;
   unsigned no_iowait_ = 0;  // the flag of enter(), if the kernel has it

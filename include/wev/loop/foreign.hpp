@@ -12,8 +12,8 @@
 // Start      Called by the tick that starts the operation, once for each add() and rearm;
 //            not if it was cancelled before. May complete the ticket at once.
 // Complete   Once for each start, from any thread, at any time, from inside the start or the
-//            cancel function too. Takes no lock, and allocates nothing. Callbacks come in the
-//            order of complete(), never from inside it.
+//            cancel function too. It allocates nothing, and does not wait for the loop.
+//            Callbacks come in the order of complete(), never from inside it.
 // Cancel     Called on the loop's thread when the operation is cancelled, its deadline has
 //            passed or the loop drains; at most once, and not if it was completed before.
 //            true: it has left. It ends with operation_canceled or timed_out, and complete()

@@ -212,7 +212,8 @@ class Loop {
 
   /// A descriptor to sleep on: readable when a tick is due before next_deadline(). It is
   /// the backend's: watch it for reading and do nothing else with it. From the first call
-  /// on each tick hands to the system what it has started. operation_not_supported: the
+  /// on each tick hands to the system what it has started; best before anything is in
+  /// flight, or io_uring has to be looked at from time to time. operation_not_supported: the
   /// backend has none (poll, wasi_poll, sim); then next_deadline() comes soon as long as
   /// something is in flight, on a Sim when that can end. Else as run() fails.
   Expected<int> pollable();
