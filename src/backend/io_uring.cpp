@@ -345,20 +345,6 @@ int IoUring::enter(unsigned least, const __kernel_timespec* timeout) noexcept {
   return nothing_wrong ? 0 : entered;
 }
 
-// As long as more is pending than the submission queue holds.
-Expected<void> IoUring::submit_all() noexcept {
-  while (!fill()) {
-    const int error = enter(0, nullptr);
-    const bool reaped = reap() > 0;
-    if (error == 0 || reaped) continue;
-    if (error == -EBUSY || error == -EAGAIN) return {};  // next time
-    return std::unexpected(sys::to_error(-error));
-  }
-  return {};
-}
-
-// Waiting ----------------------------------------------------------------------
-
 namespace {
 
 // The kernel takes no more for the moment: next time.
@@ -368,6 +354,18 @@ Expected<void> unless_busy(int error) noexcept {
 }
 
 }  // namespace
+
+// As long as more is pending than the submission queue holds.
+Expected<void> IoUring::submit_all() noexcept {
+  while (!fill()) {
+    const int error = enter(0, nullptr);
+    const bool reaped = reap() > 0;
+    if (error != 0 && !reaped) return unless_busy(error);
+  }
+  return {};
+}
+
+// Waiting ----------------------------------------------------------------------
 
 Expected<void> IoUring::sleep(Instant until) {
   if (auto enabled = enable(); !enabled) return enabled;
