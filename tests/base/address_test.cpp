@@ -1,8 +1,9 @@
-// Addresses are Linux's sockaddr, byte for byte.
+// Addresses, and the sockaddr that each is to the system.
 #include "wev/base/address.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include <array>
@@ -11,6 +12,8 @@
 
 #include <gtest/gtest.h>
 
+#include "sys/port.hpp"
+
 namespace wev::test {
 
 TEST(Address, AnIpv4AddressIsASockaddrIn) {
@@ -18,7 +21,8 @@ TEST(Address, AnIpv4AddressIsASockaddrIn) {
   EXPECT_EQ(address.family(), Address::Family::ipv4);
   EXPECT_EQ(address.port(), 8080);
   ASSERT_EQ(address.size(), sizeof(sockaddr_in));
-  const auto& native = *static_cast<const sockaddr_in*>(address.data());
+  const Address of_system = sys::to_native(address);
+  const auto& native = *static_cast<const sockaddr_in*>(of_system.data());
   EXPECT_EQ(native.sin_family, AF_INET);
   EXPECT_EQ(ntohs(native.sin_port), 8080);
   EXPECT_EQ(ntohl(native.sin_addr.s_addr), 0xc0000201u);
@@ -29,7 +33,8 @@ TEST(Address, AnIpv6AddressIsASockaddrIn6) {
       Address::ipv6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, 1, 3);
   EXPECT_EQ(address.family(), Address::Family::ipv6);
   ASSERT_EQ(address.size(), sizeof(sockaddr_in6));
-  const auto& native = *static_cast<const sockaddr_in6*>(address.data());
+  const Address of_system = sys::to_native(address);
+  const auto& native = *static_cast<const sockaddr_in6*>(of_system.data());
   EXPECT_EQ(native.sin6_family, AF_INET6);
   EXPECT_EQ(ntohs(native.sin6_port), 1);
   EXPECT_EQ(native.sin6_scope_id, 3u);
@@ -43,7 +48,8 @@ TEST(Address, APathIsASockaddrUn) {
   EXPECT_EQ(address->family(), Address::Family::unix_path);
   EXPECT_EQ(address->path(), "/tmp/socket");
   EXPECT_EQ(address->port(), 0);
-  const auto& native = *static_cast<const sockaddr_un*>(address->data());
+  const Address of_system = sys::to_native(*address);
+  const auto& native = *static_cast<const sockaddr_un*>(of_system.data());
   EXPECT_EQ(native.sun_family, AF_UNIX);
   EXPECT_STREQ(native.sun_path, "/tmp/socket");
   EXPECT_EQ(address->size(), offsetof(sockaddr_un, sun_path) + sizeof "/tmp/socket");

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/allocations.hpp"
+
 namespace {
 
 // Says what failed and the command that repeats it; in the end each reason for
@@ -50,6 +52,7 @@ class Summary final : public testing::EmptyTestEventListener {
 }  // namespace
 
 int main(int argc, char** argv) {
+  (void)wev::test::allocations();  // so that the allocator is linked before who needs it
   testing::InitGoogleTest(&argc, argv);
   testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
   delete listeners.Release(listeners.default_result_printer());
