@@ -51,6 +51,7 @@ build_for() {  # NAME
 
 configure_and_build_for() {  # NAME
   cmake -S . -B "build/cross-$1" -G Ninja --toolchain "cmake/zig-$1.cmake" \
-    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DWEV_RESOLVE=OFF &&
+    -DCMAKE_BUILD_TYPE=Debug '-DCMAKE_CXX_FLAGS_DEBUG=-O0 -fno-sanitize=undefined' \
+    -DWEV_RESOLVE=OFF &&
     cmake --build "build/cross-$1"
 }

@@ -1,6 +1,5 @@
 // The descriptor that a driver sleeps on: readable when there is something to do, and then only.
 #include <poll.h>
-#include <sys/eventfd.h>
 
 #include <array>
 #include <thread>
@@ -8,6 +7,7 @@
 #include "rig/native.hpp"
 #include "support/system.hpp"
 #include "support/threads.hpp"
+#include "sys/port.hpp"
 
 namespace wev::test {
 
@@ -16,7 +16,14 @@ namespace {
 bool is_readable(int fd, Duration within = 0s) {
   pollfd polled{fd, POLLIN, 0};
   const timespec timeout = {within / 1s, (within % 1s).count()};
-  return ::ppoll(&polled, 1, &timeout, nullptr) == 1;
+  return sys::poll_until(&polled, 1, &timeout) == 1;
+}
+
+// What other libraries wake each other by: an eventfd, where there is one.
+sys::Counter open_counter() {
+  sys::Counter counter;
+  EXPECT_GE(sys::open_counter(counter), 0);
+  return counter;
 }
 
 }  // namespace
@@ -134,16 +141,17 @@ TEST_P(PollableContract, ItIsReadableWhenAnotherThreadHasBroughtSomething) {
   expect_quiet();
 }
 
-// What other libraries wake each other by.
-TEST_P(PollableContract, AnEventfdThatBecomesReadableIsTold) {
-  const int event = owned(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+TEST_P(PollableContract, ACounterThatBecomesReadableIsTold) {
+  const auto [event, writer] = open_counter();
+  owned(event);
+  owned(writer);
   auto& count = make_buffer<8>();
   Probe& reading = probe("reading", [](Probe&) { return Action::rearm; });
   add(reading, op::read(event, count.bytes));
   look();
   for (int i = 0; i < 10; ++i) {
     expect_quiet();
-    const Joiner written = spawn([event] { EXPECT_EQ(::eventfd_write(event, 1), 0); });
+    const Joiner written = spawn([writer = writer] { sys::count_up(writer); });
     look_when_readable(reading);
     written();
     look();
@@ -231,7 +239,9 @@ INSTANTIATE_TEST_SUITE_P(Native, PollableContract, testing::ValuesIn(native_rigs
 TEST_P(NativeContract, ADescriptorToSleepOnMayBeAskedForLate) {
   const auto loop = rig().loop();
   loop->set_driver(nullptr, nullptr);
-  const int event = owned(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  const auto [event, counts] = open_counter();
+  owned(event);
+  owned(counts);
   const auto [reader, writer] = pipe();
   struct State {
     Completion completion;
@@ -246,7 +256,7 @@ TEST_P(NativeContract, ADescriptorToSleepOnMayBeAskedForLate) {
   EXPECT_TRUE(loop->tick(RunMode::no_wait));
   const int fd = loop->pollable().value_or(-1);
   for (int i = 1; i <= 5; ++i) {
-    EXPECT_EQ(::eventfd_write(event, 1), 0);
+    sys::count_up(counts);
     EXPECT_EQ(rig().write(writer, "x"), Result(1));
     while (of_event.ended < i || of_pipe.ended < i) {
       const Duration left = loop->next_deadline() - loop->backend().now();

@@ -498,7 +498,7 @@ TEST_P(Contract, DrainGoesOnWhereACancelFunctionCancelsOrCompletesOthers) {
 
 TEST_P(Contract, AForeignOperationThatEndsMakesATickDue) {
   int turns = 0;
-  loop().set_driver(nullptr, nullptr);  // the rig's own driver, if it has one
+  loop().set_driver(nullptr, nullptr);  // in place of the rig's own, if it has one
   loop().set_driver([](void* turns) noexcept { ++*static_cast<int*>(turns); }, &turns);
   Oracle oracle;
   oracle.on_cancel = stays;
@@ -870,7 +870,7 @@ TEST_P(ContractWithThreads, DrainWaitsForTheThreadThatCompletes) {
 TEST_P(ContractWithThreads, ACompletionFromAnotherThreadTellsTheDriver) {
   NEEDS(threads);
   std::atomic<bool> told{false};
-  loop().set_driver(nullptr, nullptr);  // the rig's own driver, if it has one
+  loop().set_driver(nullptr, nullptr);  // in place of the rig's own, if it has one
   loop().set_driver([](void* told) noexcept { static_cast<std::atomic<bool>*>(told)->store(true); },
                     &told);
   Oracle oracle;
