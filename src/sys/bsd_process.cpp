@@ -7,6 +7,7 @@
 #include <sys/event.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
 
@@ -31,13 +32,13 @@ constexpr std::uint32_t when_it_ends =
     NOTE_EXIT;
 #endif
 
-// waitpid()'s status, 0 where it is not known.
+// `status`: waitpid()'s, 0 where it is not known.
 int put_ended(int kqueue, int status) noexcept {
-  struct kevent changes[2];
-  auto* remembered = reinterpret_cast<void*>(static_cast<std::intptr_t>(status));
-  EV_SET(&changes[0], 0, EVFILT_USER, EV_ADD, 0, 0, remembered);
-  EV_SET(&changes[1], 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, remembered);
-  return ::kevent(kqueue, changes, 2, nullptr, 0, nullptr);
+  std::array<struct kevent, 2> changes;
+  const auto ident = static_cast<std::uintptr_t>(status);
+  EV_SET(&changes[0], ident, EVFILT_USER, EV_ADD, 0, 0, nullptr);
+  EV_SET(&changes[1], ident, EVFILT_USER, 0, NOTE_TRIGGER, 0, nullptr);
+  return ::kevent(kqueue, changes.data(), 2, nullptr, 0, nullptr);
 }
 
 // 1: it has ended, with `status` as above; 0: it runs.
@@ -47,7 +48,7 @@ int look(int kqueue, int& status) noexcept {
   const int count = ::kevent(kqueue, nullptr, 0, &event, 1, &now);
   if (count <= 0) return count;
   if (event.filter == EVFILT_USER) {
-    status = static_cast<int>(reinterpret_cast<std::intptr_t>(event.udata));
+    status = static_cast<int>(event.ident);
     return 1;
   }
   status = static_cast<int>(event.data);

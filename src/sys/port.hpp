@@ -37,6 +37,7 @@ int poll_until(pollfd* descriptors, std::size_t count, const timespec* timeout) 
 /// An Address is laid out as Linux does it.
 #if defined(__linux__)
 inline const Address& to_native(const Address& address) noexcept { return address; }
+const Address& to_native(const Address&& address) = delete;  // it would be gone by then
 inline void from_native(Address&) noexcept {}
 #else
 inline Address to_native(const Address& address) noexcept { return to_bsd(address, AF_INET6); }

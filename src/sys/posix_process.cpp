@@ -18,7 +18,8 @@
 #include "wev/base/array.hpp"
 #include "wev/sys/spawn.hpp"
 
-extern "C" char** environ;
+// Linux declares it as well.
+extern "C" char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace wev::sys {
 
