@@ -34,6 +34,7 @@ constexpr std::uint32_t when_it_ends =
 // waitpid()'s status, 0 where it is not known.
 int put_ended(int kqueue, int status) noexcept {
   struct kevent changes[2];
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): userdata is all that a kqueue remembers.
   auto* remembered = reinterpret_cast<void*>(static_cast<std::intptr_t>(status));
   EV_SET(&changes[0], 0, EVFILT_USER, EV_ADD, 0, 0, remembered);
   EV_SET(&changes[1], 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, remembered);

@@ -18,7 +18,7 @@
 #include "wev/base/array.hpp"
 #include "wev/sys/spawn.hpp"
 
-extern "C" char** environ;
+extern "C" char** environ;  // NOLINT(readability-redundant-declaration): on Linux it is
 
 namespace wev::sys {
 
