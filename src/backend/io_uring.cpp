@@ -176,8 +176,9 @@ bool IoUring::obtain(Completion& completion) noexcept {
   }
   const std::uint32_t index = spare_.back();
   spare_.pop_back();
-  slots_[index] = {&completion, slots_[index].generation, false, false,
-                   is_only_polled(completion.operation())};
+  WEV_ASSERT(index < slots_.size(), "io_uring: a spare slot that is none");
+  Slot& slot = slots_[index];
+  slot = {&completion, slot.generation, false, false, is_only_polled(completion.operation())};
   completion.note = index + 1;
   return true;
 }

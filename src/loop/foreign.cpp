@@ -16,9 +16,9 @@ class Spare {
   /// nullptr: no memory.
   ForeignSlot* take() noexcept {
     const Lock lock(*this);
-    if (first_ == nullptr && !grow()) return nullptr;
+    if (first_ == nullptr) grow();
     ForeignSlot* slot = first_;
-    first_ = slot->next;
+    if (slot != nullptr) first_ = slot->next;
     return slot;
   }
   void give(ForeignSlot& slot) noexcept {
@@ -48,16 +48,15 @@ class Spare {
     Spare& spare_;
   };
 
-  bool grow() noexcept {
+  void grow() noexcept {
     auto* block = new (std::nothrow) Block;
-    if (block == nullptr) return false;
+    if (block == nullptr) return;
     block->before = blocks_;
     blocks_ = block;
     for (ForeignSlot& slot : block->slots) {
       slot.next = first_;
       first_ = &slot;
     }
-    return true;
   }
 
   std::atomic<bool> locked_{false};

@@ -36,6 +36,8 @@ int poll_until(pollfd* descriptors, std::size_t count, const timespec* timeout) 
 
 /// An Address is laid out as Linux does it.
 #if defined(__linux__)
+// The caller's own, for the length of a call.
+// NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter)
 inline const Address& to_native(const Address& address) noexcept { return address; }
 const Address& to_native(const Address&& address) = delete;  // it would be gone by then
 inline void from_native(Address&) noexcept {}

@@ -94,7 +94,7 @@ constexpr auto known_errors = [] {
 
 Error to_error(int code) noexcept {
   const auto i = static_cast<std::size_t>(code);
-  if (code > 0 && i < known_errors.size() && known_errors[i]) return static_cast<std::errc>(code);
+  if (i > 0 && i < known_errors.size() && known_errors[i]) return static_cast<std::errc>(code);
   return Error::native(static_cast<std::uint16_t>(code));
 }
 

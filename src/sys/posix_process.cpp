@@ -18,8 +18,7 @@
 #include "wev/base/array.hpp"
 #include "wev/sys/spawn.hpp"
 
-// Linux declares it as well.
-extern "C" char** environ;  // NOLINT(readability-redundant-declaration)
+extern "C" char** environ;  // NOLINT(readability-redundant-declaration): on Linux it is
 
 namespace wev::sys {
 

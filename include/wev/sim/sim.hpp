@@ -72,7 +72,7 @@ class Sim final : public Backend {
 
   /// Carries out any operation on a descriptor at once, as another process
   /// would: what would block is resource_unavailable_try_again.
-  Result perform(const Operation& operation) { return Backend::perform(operation); }
+  using Backend::perform;
   Result read(int fd, std::span<std::byte> buffer) { return perform(op::read(fd, buffer)); }
   Result write(int fd, std::string_view text) {
     return perform(op::write(fd, std::as_bytes(std::span(text))));
