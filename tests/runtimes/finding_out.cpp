@@ -18,7 +18,7 @@ std::uint64_t clock_ns() {
 
 std::uint64_t cost_ns() {
   const std::uint64_t before = clock_ns();
-  const auto traits = wev::op::read_type.examine(0, true);
+  const auto traits = wev::op::read_type.examine(0, true, nullptr);
   const std::uint64_t after = clock_ns();
   return traits ? after - before : 0;
 }
