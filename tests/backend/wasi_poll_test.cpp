@@ -2,7 +2,6 @@
 #include "backend/wasi_poll.hpp"
 
 #include <algorithm>
-
 #include <array>
 #include <deque>
 #include <functional>
