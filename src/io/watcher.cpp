@@ -27,6 +27,8 @@ Expected<int> duplicate(Loop& loop, int fd, bool& owned) {
 }  // namespace
 
 Expected<Watcher> Watcher::open(Loop& loop, int fd) {
+  // Systems have several words for it (Node 20).
+  if (fd < 0) return std::unexpected(std::errc::bad_file_descriptor);
   Watcher watcher(new (std::nothrow) State);
   if (!watcher.is_open()) return std::unexpected(std::errc::not_enough_memory);
   State& state = *watcher.state_;
