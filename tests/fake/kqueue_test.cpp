@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "fake/kqueue/moods.hpp"
+#include "support/fd.hpp"
 #include "support/system.hpp"
 
 namespace wev::test {
@@ -35,24 +36,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() { reset(); }
-  operator int() const { return fd_; }  // NOLINT(google-explicit-constructor)
-  void reset() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-
- private:
-  int fd_;
-};
 
 std::pair<Fd, Fd> pipe() {
   std::array<int, 2> ends{};
