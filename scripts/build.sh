@@ -1,6 +1,6 @@
 # Builds the presets of CMakePresets.json. Uses setup.sh.
 
-ahead=  # the process that builds ahead
+ahead=  # what says, line by line, which of the commands of work_ahead are done
 
 # The command: one preset, or those that most people need.
 build_command() {  # [PRESET]
@@ -14,8 +14,7 @@ build_command() {  # [PRESET]
 }
 
 build() {  # PRESET [TARGET...]
-  [ -z "$ahead" ] || wait "$ahead" || true  # what it could not build is told below
-  ahead=
+  await_ahead "build $1"  # what that could not build is told below
   [ -e "build/$1/build.ninja" ] || say "configuring $1"
   logged "build/$1.log" configure_and_build "$@"
 }
@@ -34,9 +33,21 @@ logged() {  # LOG COMMAND...
   fi
 }
 
-# Builds a preset while the tests of another run, most of which keep one core busy.
-build_ahead() {  # PRESET
-  have_clang || return 0
-  build "$1" > /dev/null &
-  ahead=$!
+# Carries out commands one after another while the tests go on, most of which keep one core busy.
+# Whether they succeed is found out when they are wanted: then nothing is left to do, or to repeat.
+work_ahead() {  # COMMAND...
+  exec {ahead}< <(
+    ahead=
+    for command in "$@"; do
+      ($command) > /dev/null 2>&1 || true
+      say "$command"
+    done
+  )
+}
+
+# Waits until a command is done that was given to work_ahead, and those before it.
+await_ahead() {  # COMMAND
+  local command
+  [ -n "$ahead" ] || return 0
+  while read -r -u "$ahead" command && [ "$command" != "$1" ]; do :; done
 }

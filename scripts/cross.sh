@@ -22,6 +22,7 @@ cross() {  # [NAME]
 check_cross() {
   local name reason
   for name in "${cross_systems[@]}"; do
+    await_ahead "cross $name"
     if reason=$(install_zig); then
       check "cross: ${cross_targets[$name]}" ./dev cross "$name"
     else

@@ -2,12 +2,13 @@
 # whether other systems' compile. Uses setup.sh, results.sh, test_native.sh, test_wasi.sh and cross.sh.
 
 test_all() {  # FILTER
-  local presets i
+  local preset presets later
   setup
-  read -ra presets <<< "${WEV_PRESETS:-native} wasi"
-  for ((i = 0; i + 1 < ${#presets[@]}; ++i)); do
-    test_preset "${presets[i]}" "$1" "${presets[i + 1]}"
-  done
+  read -ra presets <<< "${WEV_PRESETS:-native}"
+  later=("${presets[@]/#/build }" "build wasi" ${WEV_CROSS:+"cross macos" "cross freebsd"})
+  if [ ${#presets[@]} -gt 0 ]; then build "${presets[0]}" || true; fi  # told again below
+  have_clang && work_ahead "${later[@]}"
+  for preset in "${presets[@]}"; do test_preset "$preset" "$1"; done
   test_wasi "$1"
   [ -z "${WEV_CROSS:-}" ] || check_cross
   [ -n "$1" ] || check "package, native" tests/package/check native
@@ -17,7 +18,7 @@ test_all() {  # FILTER
   [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
-test_preset() {  # PRESET FILTER NEXT_PRESET
+test_preset() {  # PRESET FILTER
   if [ "$1" != native ] && ! have_clang; then
     skip "$1" "clang-22 is not installed"
   else

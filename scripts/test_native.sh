@@ -5,10 +5,9 @@ test_programs=(contract tasks_plain contract_on_fake unit resolve adapters wasi 
   native_on_kqueue)
 
 # With a filter that is not empty only the test programs, which know their tests' names.
-test_native() {  # PRESET FILTER NEXT_PRESET
+test_native() {  # PRESET FILTER
   local preset=$1 filter=$2 tests=build/$1/tests program backend
   build "$preset" || { count_failed_build; return 0; }
-  build_ahead "$3"
   for program in "${test_programs[@]}"; do
     count_tests "$preset: $program" "$filter" "$tests/$program"
   done
