@@ -129,8 +129,10 @@ void Sim::end_some(CompletionQueue& done) {
     }
     count = 1 + random_->below(count);
   }
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < ending_.size(); ++i) {
     Completion* completion = ending_[i];
+    // No mood hides what had come before a deadline.
+    if (i >= count && completion->deadline() > now_) continue;
     const Flight flight = flights_[completion->note - 1];
     // One of the others may have taken what this one was ready for.
     const Result result = outcome(flight);

@@ -139,7 +139,7 @@ struct Operation {
     ForeignSlot* slot;  ///< the loop's, from start() on
   };
   struct Timer {
-    Duration delay;   ///< from loop.now() at add()
+    Duration delay;   ///< from add() on; after that the loop's: its deadline, from zero
     Duration period;  ///< what rearm adds
     bool absolute;    ///< `delay` counts from the clock's zero
   };
@@ -238,7 +238,7 @@ inline Operation with_message(const OperationType& type, int fd, std::span<const
 /// Ends on the next tick with 0.
 inline Operation noop() noexcept { return internal::io(noop_type, -1); }
 
-/// Ends when `delay` from loop.now() has passed, never earlier, with the number
+/// Ends when `delay` from its add() on has passed, never earlier, with the number
 /// of periods that passed: 1, or more where the program was busy past them.
 /// `rearm` sets it to the last deadline plus `period`, so it does not drift.
 /// A negative delay is zero; a period of zero means every tick.
@@ -247,9 +247,10 @@ inline Operation timer(Duration delay, Duration period) noexcept {
 }
 /// The same with the delay as period.
 inline Operation timer(Duration delay) noexcept { return timer(delay, delay); }
-/// Ends at `deadline`; at once if that has passed. `rearm` means every tick.
-inline Operation timer_at(Instant deadline) noexcept {
-  return {.type = &timer_type, .timer = {deadline.time_since_epoch(), Duration::zero(), true}};
+/// Ends at `time`; at once if that has passed. `rearm` adds `period` to it; zero means every
+/// tick.
+inline Operation timer_at(Instant time, Duration period = Duration::zero()) noexcept {
+  return {.type = &timer_type, .timer = {time.time_since_epoch(), period, true}};
 }
 
 /// Ends with 0 when `async` is notified, or at once if it already was.
