@@ -304,7 +304,8 @@ std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noe
   traits.nonblocking = (flags & O_NONBLOCK) != 0;
   struct stat status{};
   if (::fstat(fd, &status) < 0) return std::unexpected(last_error());
-  traits.always_ready = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
+  traits.always_ready =
+      S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode);
   traits.may_be_socket = S_ISSOCK(status.st_mode);
   traits.short_is_all = traits.may_be_socket && short_is_all(fd);
   if (!traits.nonblocking && set_nonblocking) {

@@ -365,6 +365,51 @@ TEST_P(Network, AcceptManyTakesAsManyAsThereAre) {
   EXPECT_GE(a.calls(), 3u);
 }
 
+TEST_P(Network, AcceptManyWithoutRoomEndsAtOnceAndTakesNone) {
+  Address address;
+  const int listener = listen_at(address);
+  std::array<int, 2> room = {-7, -7};
+  Probe& idle = start("idle", op::accept_many(listener, std::span(room).first(0)));
+  run();
+  EXPECT_END(idle, Result(0));
+  Probe& c = start("c", op::connect(socket(), address));
+  run();
+  EXPECT_END(c, Result(0));
+  Probe& none = start("none", op::accept_many(listener, std::span(room).first(0)));
+  run();
+  EXPECT_END(none, Result(0));
+  EXPECT_EQ(room, (std::array<int, 2>{-7, -7}));
+  Probe& one = start("one", op::accept_many(listener, room));
+  run();
+  EXPECT_END(one, Result(1));
+  owned(room[0]);
+}
+
+TEST_P(Network, AcceptManyLeavesSomeForTheNextTurn) {
+  constexpr std::size_t all = most_connections + 5;
+  Address address;
+  const int listener = listen_at(address);
+  std::vector<Probe*> connecting;
+  for (std::size_t i = 0; i < all; ++i) {
+    connecting.push_back(&start({}, op::connect(socket(), address)));
+  }
+  run();
+  for (const Probe* p : connecting) ASSERT_TRUE(ended_with(*p, Result(0)));
+  std::array<int, 2 * most_connections> room{};
+  std::size_t accepted = 0;
+  Probe& a = probe("a", [&](Probe& self) {
+    const std::size_t count = self.result().value_or(0);
+    EXPECT_GE(count, 1u);
+    EXPECT_LE(count, most_connections);
+    for (std::size_t i = 0; i < count; ++i) owned(room[i]);
+    accepted += count;
+    return count > 0 && accepted < all ? Action::rearm : Action::disarm;
+  });
+  add(a, op::accept_many(listener, room));
+  run();
+  EXPECT_EQ(accepted, all);
+}
+
 TEST_P(Network, AcceptsWaitInOrderAndCanBeCanceled) {
   Address address;
   const int listener = listen_at(address);

@@ -91,6 +91,27 @@ TEST_P(Contract, PositionalOperationsLeaveThePositionAlone) {
   EXPECT_EQ(all.text(10), "abcdefghXY");
 }
 
+// Such as come of a difference below zero, or of a search that has found nothing.
+TEST_P(Contract, OffsetsThatNoFileHasAreRefused) {
+  NEEDS(files);
+  const int fd = file("abcdefghij");
+  auto& buffer = make_buffer<4>();
+  for (const std::uint64_t offset : {most_offset + 1, ~std::uint64_t{0}}) {
+    for (const Operation& operation :
+         {op::pread(fd, buffer.bytes, offset), op::pwrite(fd, bytes_of("XY"), offset)}) {
+      Probe& p = start("p", operation);
+      run();
+      EXPECT_END(p, std::errc::invalid_argument);
+      EXPECT_EQ(loop().perform(operation), Result(std::unexpected(std::errc::invalid_argument)));
+    }
+  }
+  auto& all = make_buffer<16>();
+  Probe& r = start("r", op::read(fd, all.bytes));
+  run();
+  ASSERT_TRUE(r.result());
+  EXPECT_EQ(all.text(*r.result()), std::string_view("abcdefghij").substr(0, *r.result()));
+}
+
 TEST_P(Contract, AFileIsAlwaysReady) {
   NEEDS(files);
   const int fd = file("x");
