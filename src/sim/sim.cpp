@@ -61,6 +61,7 @@ std::optional<Result> Sim::start(Completion& completion) {
   if (operation.on_descriptor() && !world_->is_open(operation.io.fd)) {
     return std::unexpected(std::errc::bad_file_descriptor);
   }
+  if (transfers_nothing(operation, world_.get())) return 0;
   if (!options_.moody || random_->one_in(2)) {
     const Result result = world_->perform(operation);
     if (!would_block(operation, result)) return result;
