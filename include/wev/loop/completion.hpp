@@ -95,6 +95,7 @@ class Completion : private Link {
     posted = 16,         // on the loop's stack of posts, not yet seen by it
     on_descriptor = 32,  // in one of its descriptor's queues
     begun = 64,          // foreign, and start was called
+    owned = 128,         // posted, in memory that its callback frees
   };
   static constexpr std::uint32_t not_in_heap = UINT32_MAX;
 
