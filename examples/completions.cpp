@@ -9,23 +9,38 @@ struct Program {
   wev::Completion input, heartbeat;
   std::byte buffer[4096];
   int beats = 0;
+  wev::Expected<void> ended;
 };
 
 int main() {
-  wev::Loop loop;
+  auto loop = wev::Loop::make();
+  if (!loop) {
+    std::fprintf(stderr, "completions: %s\n", loop.error().message().c_str());
+    return 1;
+  }
   Program program;
-  loop.timer(program.heartbeat, 100ms, &program, [](void* p, auto&, auto&, wev::Result periods) {
-    static_cast<Program*>(p)->beats += periods ? static_cast<int>(*periods) : 0;
-    return wev::Action::rearm;
-  });
-  loop.unref(program.heartbeat);  // goes on only as long as something else does
-  loop.add(program.input, wev::op::read(0, program.buffer), &program,
-           [](void* p, wev::Loop&, wev::Completion&, wev::Result size) {
-             if (!size || *size == 0) return wev::Action::disarm;  // an error, or the end
-             std::fwrite(static_cast<Program*>(p)->buffer, 1, *size, stdout);
-             return wev::Action::rearm;
-           });
-  const bool ran = loop.run() && loop.drain();
+  (*loop)->timer(program.heartbeat, 100ms, &program,
+                 [](void* p, auto&, auto&, wev::Result periods) {
+                   static_cast<Program*>(p)->beats += periods ? static_cast<int>(*periods) : 0;
+                   return wev::Action::rearm;
+                 });
+  (*loop)->unref(program.heartbeat);  // goes on only as long as something else does
+  (*loop)->add(program.input, wev::op::read(0, program.buffer), &program,
+               [](void* p, wev::Loop&, wev::Completion&, wev::Result size) {
+                 auto& program = *static_cast<Program*>(p);
+                 if (!size) program.ended = std::unexpected(size.error());
+                 if (!size || *size == 0) return wev::Action::disarm;  // an error, or the end
+                 const bool written = std::fwrite(program.buffer, 1, *size, stdout) == *size;
+                 return written ? wev::Action::rearm : wev::Action::disarm;
+               });
+  wev::Expected<void> ended = (*loop)->run();
+  if (ended) ended = (*loop)->drain();
+  if (ended) ended = program.ended;
+  if (!ended) std::fprintf(stderr, "completions: %s\n", ended.error().message().c_str());
   std::printf("%d heartbeats\n", program.beats);
-  return ran ? 0 : 1;
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    std::perror("completions: writing");
+    return 1;
+  }
+  return ended ? 0 : 1;
 }

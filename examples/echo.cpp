@@ -30,7 +30,14 @@ using wev::TcpListener;
 using wev::TcpStream;
 
 int fail(const char* what, wev::Error error) {
-  std::fprintf(stderr, "echo: %s failed (error %d)\n", what, error.code());
+  std::fprintf(stderr, "echo: %s failed: %s\n", what, error.message().c_str());
+  return 2;
+}
+
+// What was printed has arrived, or not.
+int flushed() {
+  if (std::fflush(stdout) == 0) return 0;
+  std::perror("echo: printing failed");
   return 2;
 }
 
@@ -73,7 +80,7 @@ int serve(std::uint16_t port) {
   const auto address = listener->local_address();
   if (!address) return fail("listening", address.error());
   std::printf("%d\n", address->port());
-  std::fflush(stdout);
+  if (const int failed = flushed()) return failed;
   const auto ran = wev::run(loop, wev::when_any(serve(std::move(*listener)), end_of_stdin(loop)));
   return ran ? 0 : fail("running", ran.error());
 }
@@ -121,7 +128,8 @@ int load(std::uint16_t port, std::size_t connections, std::uint64_t round_trips)
               static_cast<unsigned long long>(load.made), connections, took.count(),
               static_cast<double>(load.made) / took.count());
   if (load.failed > 0) std::fprintf(stderr, "echo: %d connections failed\n", load.failed);
-  return load.failed > 0 ? 2 : 0;
+  const int printed = flushed();
+  return load.failed > 0 ? 2 : printed;
 }
 
 int usage() {

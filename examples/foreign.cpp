@@ -85,5 +85,11 @@ wev::Task<> ask(Oracle& oracle) {
 int main() {
   wev::Loop loop;
   Oracle oracle;
-  return wev::run(loop, ask(oracle)) ? 0 : 1;
+  const auto asked = wev::run(loop, ask(oracle));
+  if (!asked) std::fprintf(stderr, "foreign: %s\n", asked.error().message().c_str());
+  if (std::fflush(stdout) != 0) {
+    std::perror("foreign: printing");
+    return 1;
+  }
+  return asked ? 0 : 1;
 }

@@ -124,7 +124,10 @@ struct Client {
 
 int main() {
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return 1;
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    std::perror("glib: making sockets");
+    return 1;
+  }
   GMainLoop* main_loop = g_main_loop_new(nullptr, FALSE);
   Client client{ends[1]};
   g_unix_fd_add(client.fd, G_IO_IN, Client::on_readable, &client);
@@ -149,5 +152,10 @@ int main() {
   std::fprintf(stderr, "%d turns\n", in_glib.turns());
   ::close(client.fd);
   g_main_loop_unref(main_loop);
+  if (!echoed) std::fprintf(stderr, "glib: %s\n", echoed.error().message().c_str());
+  if (std::fflush(stdout) != 0) {
+    std::perror("glib: printing");
+    return 1;
+  }
   return echoed && loop.done() ? 0 : 1;
 }

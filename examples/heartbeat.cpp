@@ -23,12 +23,16 @@ wev::Task<> beat(int& beats) {
   while (const auto slept = co_await wev::sleep(100ms)) ++beats;
 }
 
-int main() {
-  wev::Loop loop;
+wev::Task<wev::Expected<void>> program(wev::Loop& loop) {
   int beats = 0;
-  const auto first = wev::run(loop, wev::when_any(copy(loop), beat(beats)));
-  if (!first) return 1;  // the loop cannot run here
-  const auto copied = std::get<0>(*first);
+  const auto first = co_await wev::when_any(copy(loop), beat(beats));
   std::fprintf(stderr, "%d heartbeats\n", beats);
-  return copied ? 0 : 1;
+  if (const auto& copied = std::get<0>(first); !copied) co_return std::unexpected(copied.error());
+  co_return {};
+}
+
+int main() {
+  const auto ended = wev::run(program);
+  if (!ended) std::fprintf(stderr, "heartbeat: %s\n", ended.error().message().c_str());
+  return ended ? 0 : 1;
 }

@@ -69,8 +69,12 @@ class Meter {
     started_ = loop_.now();
     drawn_at_ = started_;
     const auto ran = wev::run(loop_, wev::when_any(copy(), draw_often()));
-    if (!ran) status_ = exit_host;
+    if (!ran) {
+      status_ = exit_host;
+      error_ = ran.error();
+    }
     if (!quiet_) finish();
+    complain();
     return status_;
   }
 
@@ -123,7 +127,7 @@ class Meter {
   std::unexpected<Error> fail(int status, Error error) {
     if (error != wev::Errc::operation_canceled) {  // by the one that failed first
       status_ = status;
-      error_ = error.code();
+      error_ = error;
     }
     return std::unexpected(error);
   }
@@ -184,11 +188,15 @@ class Meter {
     const double elapsed = Seconds(loop_.now() - started_).count();
     line(elapsed, elapsed > 0 ? static_cast<double>(copied_) / elapsed : 0);
     std::fputc('\n', stderr);
+  }
+
+  void complain() const {
+    const auto why = error_.message();
     switch (status_) {
-      case exit_read: std::fprintf(stderr, "meter: reading failed (error %d)\n", error_); break;
-      case exit_write: std::fprintf(stderr, "meter: writing failed (error %d)\n", error_); break;
+      case exit_read: std::fprintf(stderr, "meter: reading failed: %s\n", why.c_str()); break;
+      case exit_write: std::fprintf(stderr, "meter: writing failed: %s\n", why.c_str()); break;
       case exit_reader_gone: std::fprintf(stderr, "meter: the reader went away\n"); break;
-      case exit_host: std::fprintf(stderr, "meter: the host cannot run the loop\n"); break;
+      case exit_host: std::fprintf(stderr, "meter: the loop cannot run: %s\n", why.c_str()); break;
       default: break;
     }
   }
@@ -207,7 +215,7 @@ class Meter {
   Instant started_;
   Instant drawn_at_;
   int status_ = 0;
-  int error_ = 0;
+  Error error_ = std::errc{};
 };
 
 int usage() {

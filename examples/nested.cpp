@@ -70,14 +70,14 @@ class Nested {
 wev::Task<wev::Expected<void>> write_lines(wev::Stream stream) {
   for (int i = 0; i < 5; ++i) {
     co_await wev::sleep(10ms);
-    co_await wev::ok(stream.write_all(std::as_bytes(std::span("line\n", 5))));
+    co_await wev::ok(stream.write_all("line\n"));
   }
   co_return {};
 }
 
 // In the inner one.
 wev::Task<wev::Expected<int>> count_lines(wev::Stream stream) {
-  std::byte line[5];
+  char line[5];
   int lines = 0;
   while (co_await wev::ok(stream.read_exactly(line)) == sizeof line) ++lines;
   co_return lines;
@@ -88,12 +88,20 @@ wev::Task<int> beat() {
   co_return beats;
 }
 
+int fail(const char* what, wev::Error error) {
+  std::fprintf(stderr, "nested: %s: %s\n", what, error.message().c_str());
+  return 1;
+}
+
 }  // namespace
 
 int main() {
   wev::Loop outer, inner;
   int ends[2];
-  if (::pipe(ends) != 0) return 1;
+  if (::pipe(ends) != 0) {
+    std::perror("nested: making a pipe");
+    return 1;
+  }
   wev::Root writing(outer, write_lines(wev::Stream(outer, ends[1])));
   wev::Root counting(inner, count_lines(wev::Stream(inner, ends[0])));
   wev::Root beating(inner, beat());
@@ -101,11 +109,16 @@ int main() {
   const Nested nested(outer, inner);
   std::thread other([&] { inner.post([&posts] { ++posts; }); });
   if (!nested.has_descriptor()) std::puts("the inner loop has no descriptor: it is asked by time");
-  const bool ran = outer.run().has_value();
+  const auto ran = outer.run();
   other.join();
-  if (!ran || !counting.done() || !beating.done()) return 1;
-  std::printf("%d lines, %d beats, %d posts\n", counting.take().value_or(-1), beating.take(),
-              posts);
+  if (!ran) return fail("the outer loop", ran.error());
+  if (!counting.done() || !beating.done()) return fail("the inner loop", wev::Errc::deadlock);
+  if (const auto written = writing.take(); !written) return fail("writing", written.error());
+  const auto lines = counting.take();
+  if (!lines) return fail("counting", lines.error());
+  std::printf("%d lines, %d beats, %d posts\n", *lines, beating.take(), posts);
   std::fprintf(stderr, "%d turns\n", nested.turns());
-  return 0;
+  if (std::fflush(stdout) == 0) return 0;
+  std::perror("nested: printing");
+  return 1;
 }

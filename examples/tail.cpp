@@ -44,7 +44,7 @@ class Tail {
  private:
   void fail(const char* what, int status, wev::Error error) {
     if (error == wev::Errc::operation_canceled) return;  // it is only told to end
-    std::fprintf(stderr, "tail: %s failed (error %d)\n", what, error.code());
+    std::fprintf(stderr, "tail: %s failed: %s\n", what, error.message().c_str());
     status_ = status;
   }
 
@@ -77,7 +77,7 @@ class Tail {
     const std::uint64_t size = co_await ok(file.size());
     const std::uint64_t position = size - std::min<std::uint64_t>(size, buffer_.size());
     const std::size_t read = co_await ok(file.read_at(buffer_, position));
-    co_return position + last_lines({reinterpret_cast<const char*>(buffer_.data()), read});
+    co_return position + last_lines({buffer_.data(), read});
   }
   static std::size_t last_lines(std::string_view text) {
     std::size_t begin = text.size();
@@ -116,7 +116,7 @@ class Tail {
   wev::Loop loop_;
   wev::Stream input_ = wev::Stream::standard_input(loop_);
   wev::Stream output_ = wev::Stream::standard_output(loop_);
-  std::array<std::byte, 65536> buffer_{};
+  std::array<char, 65536> buffer_{};
   int status_ = 0;
 };
 

@@ -99,10 +99,11 @@ int main() {
   const bool polite = !served && served.error() == wev::Errc::timed_out && said == 1;
   const auto input = wev::Stream::standard_input(loop);
   const auto output = wev::Stream::standard_output(loop);
-  const bool copied = wev::run(loop, copy(input, output)).has_value();
+  const auto copied = wev::run(loop, copy(input, output));
+  if (!copied) std::fprintf(stderr, "tasks: copying: %s\n", copied.error().message().c_str());
   const bool survives = survives_being_cancelled();
   if (fast && added && polite && copied && survives) return 0;
   std::fprintf(stderr, "fast %d, added %d, polite %d, copied %d, survives %d\n", fast, added,
-               polite, copied, survives);
+               polite, copied.has_value(), survives);
   return 1;
 }

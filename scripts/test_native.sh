@@ -32,7 +32,7 @@ test_backend() {  # PRESET BACKEND
   count "$name: contract, network" "$tests/native" --gtest_filter="*/$2*"
   count "$name: stdio" python3 tests/runtimes/stdio_test.py "${driven[@]}" "$tests/stdio"
   count "$name: examples" python3 tests/runtimes/examples_test.py "${driven[@]}" -- \
-    "$examples"/{heartbeat,completions,tasks,foreign,nested,glib}
+    "$examples"/{heartbeat,completions,tasks,foreign,nested,glib,meter,tail,echo}
   for program in meter tail echo; do
     count "$name: $program" python3 "tests/runtimes/${program}_test.py" "${driven[@]}" \
       "$examples/$program"

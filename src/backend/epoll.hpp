@@ -13,8 +13,11 @@ namespace wev {
 
 class Epoll final : public ReadinessBackend {
  public:
+  static constexpr const char* listed_as = "epoll";
+
   explicit Epoll(const BackendOptions& options) noexcept;
 
+  [[nodiscard]] const char* name() const noexcept override { return listed_as; }
   Expected<int> pollable() override { return epoll_.get(); }
 
  private:

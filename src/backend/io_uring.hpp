@@ -22,9 +22,12 @@ namespace wev {
 
 class IoUring final : public NativeBackend {
  public:
+  static constexpr const char* listed_as = "io_uring";
+
   explicit IoUring(const BackendOptions& options) noexcept;
   ~IoUring() override;
 
+  [[nodiscard]] const char* name() const noexcept override { return listed_as; }
   std::optional<Result> start(Completion& completion) override;
   Expected<void> know(Descriptor& descriptor, const Operation& operation) override;
   std::optional<Result> cancel(Completion& completion) override;

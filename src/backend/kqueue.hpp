@@ -11,8 +11,11 @@ namespace wev {
 
 class Kqueue final : public ReadinessBackend {
  public:
+  static constexpr const char* listed_as = "kqueue";
+
   explicit Kqueue(const BackendOptions& options) noexcept;
 
+  [[nodiscard]] const char* name() const noexcept override { return listed_as; }
   Expected<int> pollable() override { return kqueue_.get(); }
 
  private:

@@ -21,6 +21,10 @@ struct ListedBackend {
 /// The platform's.
 std::span<const ListedBackend> listed_backends() noexcept;
 
+/// Why Loop() has none, for its assertion: with what the environment asks for. Not for two
+/// threads at once.
+const char* why_no_backend(Error error) noexcept;
+
 /// `make` of a native backend.
 template <class T>
 MadeBackend make_native(const BackendOptions& options) {

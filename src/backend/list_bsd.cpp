@@ -6,8 +6,8 @@ namespace wev {
 
 std::span<const ListedBackend> listed_backends() noexcept {
   static constexpr ListedBackend all[] = {
-      {BackendKind::kqueue, "kqueue", make_native<Kqueue>},
-      {BackendKind::poll, "poll", make_native<Poll>},
+      {BackendKind::kqueue, Kqueue::listed_as, make_native<Kqueue>},
+      {BackendKind::poll, Poll::listed_as, make_native<Poll>},
   };
   return all;
 }

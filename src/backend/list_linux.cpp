@@ -7,9 +7,9 @@ namespace wev {
 
 std::span<const ListedBackend> listed_backends() noexcept {
   static constexpr ListedBackend all[] = {
-      {BackendKind::io_uring, "io_uring", make_native<IoUring>},
-      {BackendKind::epoll, "epoll", make_native<Epoll>},
-      {BackendKind::poll, "poll", make_native<Poll>},
+      {BackendKind::io_uring, IoUring::listed_as, make_native<IoUring>},
+      {BackendKind::epoll, Epoll::listed_as, make_native<Epoll>},
+      {BackendKind::poll, Poll::listed_as, make_native<Poll>},
   };
   return all;
 }

@@ -1,6 +1,7 @@
 // WASI 0.1 has one backend, and a program for it no environment that it need not ask for.
 #include <new>
 
+#include "backend/list.hpp"
 #include "backend/wasi_poll.hpp"
 
 namespace wev {
@@ -13,5 +14,7 @@ std::expected<std::unique_ptr<Backend>, Error> make_backend(const BackendOptions
   if (backend == nullptr) return std::unexpected(std::errc::not_enough_memory);
   return std::unique_ptr<Backend>(backend);
 }
+
+const char* why_no_backend(Error) noexcept { return "Loop(): no memory for a backend"; }
 
 }  // namespace wev

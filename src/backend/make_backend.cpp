@@ -1,4 +1,5 @@
 // Which of the listed backends a program gets.
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
@@ -8,14 +9,19 @@ namespace wev {
 
 namespace {
 
-// What the environment asks for.
-Expected<BackendKind> preferred_kind() {
+// What the environment asks for; nullptr: nothing.
+const char* preferred_name() {
   const char* name = std::getenv("WEV_BACKEND");
-  if (name == nullptr || *name == '\0') return BackendKind::best;
+  return name == nullptr || *name == '\0' ? nullptr : name;
+}
+
+Expected<BackendKind> preferred_kind() {
+  const char* name = preferred_name();
+  if (name == nullptr) return BackendKind::best;
   for (const ListedBackend& listed : listed_backends()) {
     if (std::string_view(name) == listed.name) return listed.kind;
   }
-  return std::unexpected(std::errc::invalid_argument);
+  return std::unexpected(Errc::no_such_backend);
 }
 
 // The best that works; if none does, why the last one does not.
@@ -39,6 +45,14 @@ MadeBackend make_backend(const BackendOptions& options) {
     if (listed.kind == *kind) return listed.make(options);
   }
   return std::unexpected(std::errc::operation_not_supported);
+}
+
+const char* why_no_backend(Error error) noexcept {
+  static char words[200];
+  const char* name = preferred_name();
+  std::snprintf(words, sizeof words, "Loop(): no backend works here, WEV_BACKEND is %.40s: %s",
+                name != nullptr ? name : "not set", error.message().c_str());
+  return words;
 }
 
 }  // namespace wev

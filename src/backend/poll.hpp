@@ -13,8 +13,11 @@ namespace wev {
 
 class Poll final : public ReadinessBackend {
  public:
+  static constexpr const char* listed_as = "poll";
+
   explicit Poll(const BackendOptions& options) noexcept;
 
+  [[nodiscard]] const char* name() const noexcept override { return listed_as; }
   [[nodiscard]] Instant look_by(Instant looked_at) const override;
 
  private:

@@ -19,6 +19,7 @@ class WasiPoll final : public Backend {
         returns_for_any_(traits.returns_for_any == Trait::yes),
         one_per_call_(traits.takes_several == Trait::no) {}
 
+  [[nodiscard]] const char* name() const noexcept override { return "wasi_poll"; }
   Expected<void> know(Descriptor& descriptor, const Operation& operation) override;
   std::optional<Result> start(Completion& completion) override;
   std::optional<Result> cancel(Completion& completion) override;

@@ -57,4 +57,17 @@ Expected<std::span<std::byte>> Stream::ToPart::operator()(RequestBase& request,
   return all;
 }
 
+Expected<std::optional<std::string_view>> Stream::ToLine::operator()(RequestBase& request,
+                                                                     Result size) const noexcept {
+  const auto part = ToPart{}(request, size);
+  if (!part) return std::unexpected(part.error());
+  if (part->empty()) return std::nullopt;
+  std::string_view line = as_text(*part);
+  if (line.ends_with('\n')) {
+    line.remove_suffix(1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+  }
+  return line;
+}
+
 }  // namespace wev

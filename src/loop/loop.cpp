@@ -31,7 +31,8 @@ Loop::Loop(std::unique_ptr<Backend> backend)
 Loop::~Loop() {
   WEV_ASSERT(!running(), "~Loop: it is running");
   if (discarded_ > 0 && discarded_ == lent_) (void)drain();
-  WEV_ASSERT(lent_ == 0 && posts_.empty(), "~Loop: completions are still lent, drain() first");
+  free_posted();
+  WEV_ASSERT(lent_ == 0, "~Loop: completions are still lent, drain() first");
   WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
   descriptors_.for_each([this](Descriptor& descriptor) { backend_.release(descriptor); });
   // A few instructions of another thread, so this hardly ever waits.
@@ -135,6 +136,29 @@ void Loop::post(Completion& completion, void* userdata, Callback callback) {
   WEV_ASSERT(completion.state_ == Completion::State::dead,
              "Loop::post: the completion is already lent to a loop");
   lend(completion, op::noop(), userdata, callback);
+  push_post(completion);
+}
+
+void Loop::post_owned(Completion& completion, void* userdata, Callback callback) {
+  lend(completion, op::noop(), userdata, callback);
+  completion.set(Completion::owned);
+  push_post(completion);
+}
+
+// Functions that nobody called. What they own may post more.
+void Loop::free_posted() noexcept {
+  while (!posts_.empty()) {
+    posts_.take([this](Completion& completion) {
+      WEV_ASSERT(completion.has(Completion::owned),
+                 "~Loop: completions are still lent, drain() first");
+      completion.state_ = Completion::State::dead;
+      (void)completion.callback_(completion.userdata_, *this, completion,
+                                 std::unexpected(Errc::operation_canceled));
+    });
+  }
+}
+
+void Loop::push_post(Completion& completion) {
   completion.deadline_ = never;
   completion.state_ = Completion::State::adding;
   completion.set(Completion::posted);

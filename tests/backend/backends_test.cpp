@@ -19,7 +19,12 @@
 
 #include "backend/epoll.hpp"
 #include "backend/io_uring.hpp"
+#include "backend/poll.hpp"
 #include "wev/loop/loop.hpp"
+#include "wev/sim/sim.hpp"
+#include "wev/task/run.hpp"
+#include "wev/task/sleep.hpp"
+#include "wev/task/this_task.hpp"
 
 namespace wev::test {
 
@@ -45,9 +50,12 @@ class Preferred {
 // "" if there is none.
 std::string kind_of(const std::expected<std::unique_ptr<Backend>, Error>& backend) {
   if (!backend) return "";
-  if (dynamic_cast<Epoll*>(backend->get()) != nullptr) return "epoll";
-  if (dynamic_cast<IoUring*>(backend->get()) != nullptr) return "io_uring";
-  return "another";
+  const char* kind = dynamic_cast<Epoll*>(backend->get()) != nullptr     ? "epoll"
+                     : dynamic_cast<IoUring*>(backend->get()) != nullptr ? "io_uring"
+                     : dynamic_cast<Poll*>(backend->get()) != nullptr    ? "poll"
+                                                                         : "another";
+  EXPECT_STREQ((*backend)->name(), kind);
+  return kind;
 }
 
 }  // namespace
@@ -128,25 +136,105 @@ TEST(MakeBackend, TheEnvironmentPrefers) {
     const Preferred nonsense("kqueue");
     const auto backend = make_backend();
     ASSERT_FALSE(backend);
+    EXPECT_EQ(backend.error(), Errc::no_such_backend);
     EXPECT_EQ(backend.error(), std::errc::invalid_argument);
   }
   const Preferred nothing("");
   EXPECT_TRUE(make_backend());
 }
 
+TEST(MakeBackend, ALoopSaysOnWhichItRuns) {
+  const Preferred poll("poll");
+  const Loop loop;
+  EXPECT_STREQ(loop.backend().name(), "poll");
+  Sim sim;
+  EXPECT_STREQ(Loop(sim).backend().name(), "sim");
+}
+
+// Loops that cannot be made ------------------------------------------------------------
+
+namespace {
+
+// While it is alive there are no more descriptors than `spare`.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t spare) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int next = ::dup(0);
+    ::close(next);
+    const rlimit few{static_cast<rlim_t>(next) + spare, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+Task<Expected<int>> program(Loop& loop) {
+  EXPECT_EQ(&loop, &co_await this_loop());
+  const auto slept = co_await sleep(std::chrono::milliseconds(1));
+  co_return slept ? 7 : 8;
+}
+
+}  // namespace
+
+TEST(MakeLoop, WhatTheEnvironmentForbidsIsAnError) {
+  {
+    const Preferred nonsense("nonsense");
+    const auto loop = Loop::make();
+    ASSERT_FALSE(loop);
+    EXPECT_EQ(loop.error(), Errc::no_such_backend);
+    const auto chosen = Loop::make({.kind = BackendKind::epoll});
+    ASSERT_TRUE(chosen);
+    EXPECT_STREQ((*chosen)->backend().name(), "epoll");
+  }
+  {
+    const FewDescriptors none(0);
+    const auto loop = Loop::make();
+    ASSERT_FALSE(loop);
+    EXPECT_EQ(loop.error(), std::errc::too_many_files_open);
+  }
+  const auto loop = Loop::make();
+  ASSERT_TRUE(loop);
+  EXPECT_EQ(wev::run(**loop, program(**loop)), 7);
+}
+
+TEST(MakeLoop, AProgramRunsWithoutALoopOfItsOwn) {
+  EXPECT_EQ(wev::run(program), 7);
+  int calls = 0;
+  const auto slept = wev::run([&calls](Loop&) {
+    ++calls;
+    return sleep(std::chrono::milliseconds(1));
+  });
+  EXPECT_TRUE(slept);
+  EXPECT_EQ(calls, 1);
+  EXPECT_TRUE(wev::run(sleep(std::chrono::milliseconds(1))));
+  EXPECT_EQ(wev::run([]() -> Task<int> { co_return 9; }()), 9);
+}
+
+TEST(MakeLoop, AProgramThatGetsNoLoopIsToldWhy) {
+  {
+    const Preferred nonsense("nonsense");
+    const auto ran = wev::run(program);
+    ASSERT_FALSE(ran);
+    EXPECT_EQ(ran.error(), Errc::no_such_backend);
+  }
+  const FewDescriptors none(0);
+  const auto slept = wev::run(sleep(std::chrono::milliseconds(1)));
+  ASSERT_FALSE(slept);
+  EXPECT_EQ(slept.error(), std::errc::too_many_files_open);
+}
+
 TEST(MakeBackend, RunningOutOfDescriptorsIsSaidSo) {
-  rlimit before{};
-  ::getrlimit(RLIMIT_NOFILE, &before);
-  const int next = ::dup(0);
-  ::close(next);
   for (const BackendKind kind : {BackendKind::epoll, BackendKind::io_uring}) {
     for (rlim_t spare = 0; spare < 2; ++spare) {
-      const rlimit few{static_cast<rlim_t>(next) + spare, before.rlim_max};
-      ::setrlimit(RLIMIT_NOFILE, &few);
+      const FewDescriptors few(spare);
       BackendOptions options;
       options.kind = kind;
       const auto backend = make_backend(options);
-      ::setrlimit(RLIMIT_NOFILE, &before);
       ASSERT_FALSE(backend);
       EXPECT_EQ(backend.error(), std::errc::too_many_files_open);
     }

@@ -84,6 +84,12 @@ TEST(Address, EqualityIsOfAllThatIsUsed) {
   EXPECT_EQ(moved, Address::loopback(2));
 }
 
+TEST(Address, AnyIsAllOfAMachines) {
+  EXPECT_EQ(Address::any(80).text().view(), "0.0.0.0:80");
+  EXPECT_EQ(Address::any_ipv6(80).text().view(), "[::]:80");
+  EXPECT_EQ(Address::any().port(), 0);
+}
+
 // As text -----------------------------------------------------------------------------
 
 TEST(Address, TextIsParsedAndPrintedBack) {

@@ -15,6 +15,9 @@
 #include "wev/io/watcher.hpp"
 #include "wev/loop/loop.hpp"
 #include "wev/sim/sim.hpp"
+#include "wev/task/run.hpp"
+#include "wev/task/sleep.hpp"
+#include "wev/task/task_group.hpp"
 
 namespace wev::test {
 
@@ -508,7 +511,50 @@ TEST_F(AssertDeathTest, MakingALoopWhereNoBackendWorks) {
     ::setrlimit(RLIMIT_NOFILE, &none);
     const Loop loop;
   };
-  EXPECT_MISTAKE(without_descriptors(), "Loop\\(\\): no backend works here, .*");
+  EXPECT_MISTAKE(without_descriptors(),
+                 "Loop\\(\\): no backend works here, WEV_BACKEND is not set: Too many open files");
+  const auto of_a_name_that_is_none = [] {
+    ::setenv("WEV_BACKEND", "nonsense", 1);
+    const Loop loop;
+  };
+  EXPECT_MISTAKE(of_a_name_that_is_none(),
+                 "Loop\\(\\): no backend works here, WEV_BACKEND is nonsense: WEV_BACKEND names no "
+                 "backend of this platform");
+}
+
+// g++ says nothing of it, and clang warns.
+#if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wreturn-type"
+#endif
+TEST_F(AssertDeathTest, ATaskThatFallsOffItsEnd) {
+  const auto falls_off = [](bool returns) -> Task<Expected<void>> {
+    const auto slept = co_await sleep(1ms);
+    if (returns) co_return slept;
+  };
+  EXPECT_TRUE(wev::run(*loop, falls_off(true)));
+  EXPECT_MISTAKE((void)wev::run(*loop, falls_off(false)),
+                 "Task: it fell off its end, without co_return");
+  const auto of_a_group = [&]() -> Task<> {
+    co_await with_group(isolate, [&](TaskGroup& group) -> Task<> {
+      group.spawn(falls_off(false));
+      co_return;
+    });
+  };
+  EXPECT_MISTAKE((void)wev::run(*loop, of_a_group()),
+                 "Task: it fell off its end, without co_return");
+}
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#endif
+
+TEST_F(AssertDeathTest, DestroyingALoopWithACompletionThatWasPosted) {
+  const auto posted = [&] {
+    loop->post([] {});
+    loop->post(completion, nullptr, ignore);
+    loop.reset();
+  };
+  EXPECT_MISTAKE(posted(), "~Loop: completions are still lent, drain\\(\\) first");
 }
 
 // The handler --------------------------------------------------------------------------

@@ -15,7 +15,8 @@ namespace wev::test {
 namespace {
 
 constexpr std::array all_errcs = {Errc::operation_canceled, Errc::timed_out, Errc::too_late,
-                                  Errc::nested_run, Errc::deadlock};
+                                  Errc::nested_run,         Errc::deadlock,  Errc::closed,
+                                  Errc::no_such_backend};
 constexpr std::array all_resolve_errcs = {
     ResolveErrc::no_such_name,   ResolveErrc::no_address,       ResolveErrc::server_failure,
     ResolveErrc::refused,        ResolveErrc::timed_out,        ResolveErrc::unreachable,
@@ -75,6 +76,8 @@ TEST(Error, EveryErrcHasAMeaning) {
   EXPECT_EQ(Error(Errc::too_late).meaning(), std::errc::operation_not_permitted);
   EXPECT_EQ(Error(Errc::nested_run).meaning(), std::errc::operation_in_progress);
   EXPECT_EQ(Error(Errc::deadlock).meaning(), std::errc::resource_deadlock_would_occur);
+  EXPECT_EQ(Error(Errc::closed).meaning(), std::errc::broken_pipe);
+  EXPECT_EQ(Error(Errc::no_such_backend).meaning(), std::errc::invalid_argument);
   for (const Errc code : all_errcs) {
     EXPECT_TRUE(Error(code) == Error(code).meaning());
     for (const Errc other : all_errcs) EXPECT_EQ(Error(code) == other, code == other);
@@ -168,6 +171,16 @@ TEST(Error, ThreeKindsOfTimeoutAreToldApartAndMeanTheSame) {
   EXPECT_FALSE(resolvers == Errc::timed_out);
   EXPECT_TRUE(loops == std::errc::timed_out);
   EXPECT_TRUE(resolvers == std::errc::timed_out);
+}
+
+// Every number a system may have fits, and ends with a zero.
+TEST(ErrorMessage, OfANativeCodeHasItsNumber) {
+  for (unsigned code = 0; code <= 0xffff; ++code) {
+    const ErrorMessage message = Error::native(static_cast<std::uint16_t>(code)).message();
+    ASSERT_TRUE(message.view().ends_with(" (system error " + std::to_string(code) + ")"))
+        << message.view();
+    ASSERT_EQ(message.view(), message.c_str());
+  }
 }
 
 }  // namespace wev::test

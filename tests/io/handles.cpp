@@ -8,6 +8,10 @@
 #include "wev/io/file.hpp"
 #include "wev/io/timer.hpp"
 #include "wev/io/write_queue.hpp"
+#include "wev/task/ok.hpp"
+#include "wev/task/run.hpp"
+#include "wev/task/sleep.hpp"
+#include "wev/task/when.hpp"
 
 namespace wev::test {
 
@@ -45,6 +49,20 @@ TEST_P(Contract, ATimerHandleFiresOnceOrAgainAndAgain) {
     EXPECT_EQ(fired.front(), 'e');
   }
   EXPECT_LE(state.left, 0);
+}
+
+TEST_P(Contract, ATimerHandlesCallbackNeedNotTakeThePeriods) {
+  Timer once(loop());
+  Timer often(loop());
+  int fired = 0;
+  int left = 2;
+  once.after(1ms, [&fired] { ++fired; });
+  often.every(1ms, [&] {
+    if (--left == 0) often.stop();
+  });
+  run();
+  EXPECT_EQ(fired, 1);
+  EXPECT_EQ(left, 0);
 }
 
 TEST_P(Contract, ATimerHandleThatIsStoppedOrDestroyedDoesNotFire) {
@@ -185,6 +203,58 @@ TEST_P(Contract, LinesAreReadOneByOneAndTheLastWithoutItsEnd) {
   lines.next();
   run();
   EXPECT_EQ(lines.seen, "[one\n][\n][three is longer\n][last][]");
+}
+
+TEST_P(Contract, TextIsWrittenAndReadAsText) {
+  NEEDS(pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  const Stream reader(loop(), reader_fd);
+  Stream writer(loop(), writer_fd);
+  Request writing;
+  Request reading;
+  writing.start(writer.write_all("one\r\n\ntwo\nlast"), [&](Expected<std::size_t> size) {
+    EXPECT_EQ(size, 14u);
+    writer = {};
+  });
+  char storage[8];
+  ReadBuffer buffer(storage);
+  std::vector<std::string> lines;
+  const auto reads = [&]() -> Task<Expected<void>> {
+    while (const auto line = co_await ok(reader.read_line(buffer))) lines.emplace_back(*line);
+    co_return {};
+  };
+  EXPECT_TRUE(wev::run(loop(), reads()));
+  EXPECT_EQ(lines, (std::vector<std::string>{"one", "", "two", "last"}));
+}
+
+TEST_P(Contract, WhatHoldsCharactersIsABuffer) {
+  NEEDS(pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  const Stream reader(loop(), reader_fd);
+  const Stream writer(loop(), writer_fd);
+  const std::string text = "string, ";
+  const char letters[] = {'a', ',', ' '};
+  const std::array<unsigned char, 2> bytes = {'b', '.'};
+  char into[6];
+  std::string rest(8, '?');
+  const auto all = [&]() -> Task<Expected<void>> {
+    co_await ok(writer.write_all(text));
+    co_await ok(writer.write_all(letters));
+    co_await ok(writer.write_all(bytes));
+    co_await ok(writer.write_all(std::string("x") + text));
+    co_await ok(reader.read_exactly(into));
+    co_await ok(reader.read_exactly(rest));
+    co_return {};
+  };
+  EXPECT_TRUE(wev::run(loop(), all()));
+  EXPECT_EQ(std::string_view(into, sizeof into), "string");
+  EXPECT_EQ(rest, ", a, b.x");
+  std::vector<char> last(text.size());
+  EXPECT_TRUE(wev::run(loop(), reader.read_exactly(last)));
+  EXPECT_EQ(std::string_view(last.data(), last.size()), text);
+  EXPECT_EQ(as_text(std::as_bytes(std::span(last))), text);
+  const IoVec parts[] = {text, letters, into, std::string_view("xy")};
+  EXPECT_EQ(parts[0].size + parts[1].size + parts[2].size + parts[3].size, 8u + 3 + 6 + 2);
 }
 
 TEST_P(Contract, ALineThatDoesNotFitIsAnErrorAndNothingIsLost) {
@@ -338,6 +408,73 @@ TEST_P(Contract, AQueueThatIsFullTakesAllOrNothing) {
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error(), Errc::operation_canceled);
   EXPECT_FALSE(queue.write(bytes_of("x")));
+}
+
+TEST_P(Contract, ATaskPausesWhereAQueueIsAboveItsHighWaterAndGoesOnAtTheLow) {
+  NEEDS(full_pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  const std::size_t before = fill(writer_fd).size();
+  Stream writer(loop(), writer_fd);
+  const Stream reader(loop(), reader_fd);
+  WriteQueue queue(writer, {.high_water = 10, .low_water = 3});
+  std::string log;
+  queue.on_low_water([&log] { log += 'l'; });
+  const auto writes = [&]() -> Task<Expected<void>> {
+    co_await ok(queue.ready());  // nothing is queued
+    co_await ok(queue.drained());
+    co_await ok(queue.write("0123456789"));
+    log += 'w';
+    co_await ok(queue.ready());
+    log += 'r';
+    EXPECT_LE(queue.queued(), 3u);
+    co_await ok(queue.write("a"));
+    co_await ok(queue.drained());
+    EXPECT_EQ(queue.queued(), 0u);
+    log += 'd';
+    co_return {};
+  };
+  const auto reads = [&]() -> Task<Expected<void>> {
+    std::string all(before + 11, ' ');
+    while (log != "w") co_await ok(yield());
+    co_await ok(reader.read_exactly(all));
+    EXPECT_EQ(all.substr(before), "0123456789a");
+    co_return {};
+  };
+  const auto ended = wev::run(loop(), when_all(writes(), reads()));
+  ASSERT_TRUE(ended);
+  EXPECT_TRUE(std::get<0>(*ended));
+  EXPECT_TRUE(std::get<1>(*ended));
+  EXPECT_EQ(log, "wlrd");
+}
+
+TEST_P(Contract, WhoWaitsForAQueueHasADeadlineAndIsToldWhenItEnds) {
+  NEEDS(full_pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  fill(writer_fd);
+  Stream writer(loop(), writer_fd);
+  WriteQueue queue(writer, {.high_water = 10});
+  EXPECT_TRUE(queue.write("0123456789"));
+  Request hasty;
+  Request patient;
+  Request late;
+  Expected<void> hurried;
+  Expected<void> waited;
+  Expected<void> came_late;
+  hasty.start(queue.ready().within(1ms), [&](Expected<void> result) {
+    hurried = result;
+    queue.cancel();
+  });
+  patient.start(queue.drained(), [&](Expected<void> result) {
+    waited = result;
+    late.start(queue.ready(), [&](Expected<void> again) { came_late = again; });
+  });
+  run();
+  ASSERT_FALSE(hurried);
+  EXPECT_EQ(hurried.error(), Errc::timed_out);
+  ASSERT_FALSE(waited);
+  EXPECT_EQ(waited.error(), Errc::operation_canceled);
+  ASSERT_FALSE(came_late);
+  EXPECT_EQ(came_late.error(), Errc::operation_canceled);
 }
 
 TEST_P(Contract, AQueueOnAStreamThatNobodyReadsSaysSo) {

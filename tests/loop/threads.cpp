@@ -166,4 +166,38 @@ TEST_P(ContractWithThreads, PostsFromManyThreadsRunOnceEachInTheirThreadsOrder) 
   EXPECT_END(held, Result(0));
 }
 
+// Nor is it called: what it refers to may be gone.
+TEST_P(Contract, AFunctionThatWasPostedAndNeverCalledIsFreedWithItsLoop) {
+  const auto owned = std::make_shared<int>(0);
+  {
+    const auto loop = rig().loop();
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(loop->post([owned] { ++*owned; }));
+    EXPECT_EQ(owned.use_count(), 4);
+  }
+  EXPECT_EQ(owned.use_count(), 1);
+  EXPECT_EQ(*owned, 0);
+}
+
+// What a function owns may post another when it is freed.
+TEST_P(Contract, WhatIsPostedWhileALoopFreesItsPostsIsFreedToo) {
+  const auto owned = std::make_shared<int>(0);
+  struct PostsAtItsEnd {
+    Loop* loop;
+    std::shared_ptr<int> owned;
+    PostsAtItsEnd(Loop& its_loop, std::shared_ptr<int> its)
+        : loop(&its_loop), owned(std::move(its)) {}
+    PostsAtItsEnd(PostsAtItsEnd&& other) noexcept
+        : loop(std::exchange(other.loop, nullptr)), owned(std::move(other.owned)) {}
+    ~PostsAtItsEnd() {
+      if (loop != nullptr) loop->post([mine = owned] { ++*mine; });
+    }
+  };
+  {
+    const auto loop = rig().loop();
+    loop->post([posts = PostsAtItsEnd(*loop, owned)] {});
+  }
+  EXPECT_EQ(owned.use_count(), 1);
+  EXPECT_EQ(*owned, 0);
+}
+
 }  // namespace wev::test

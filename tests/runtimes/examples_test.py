@@ -1,12 +1,15 @@
 """The examples that end by themselves or at the end of stdin: what the docs show works.
 
     examples_test.py COMMAND... -- PROGRAM... (heartbeat, completions, tasks, and natively
-    foreign, nested and glib)
+    foreign, nested, glib, meter, tail and echo)
 """
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
+import tempfile
 
 from guest import Skip, run_tests
 
@@ -65,10 +68,79 @@ def foreign_is_answered_late_or_not_at_all():
     assert re.fullmatch(answers, ended.stdout), ended.stdout
 
 
+# What cannot be written -----------------------------------------------------------------
+
+def small_files():
+    """From now on files have at most 512 bytes, and the process is not killed for more."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+
+
+def end(program, stdout, arguments=(), stdin=TEXT, **options):
+    """How it ends; `stdin` it need not read to its end."""
+    if not os.path.exists(program):
+        raise Skip(f"{os.path.basename(program)} is not built, a library is missing")
+    with tempfile.TemporaryFile() as source:
+        source.write(stdin)
+        source.seek(0)
+        return subprocess.run(COMMAND + [program, *arguments], stdin=source, stdout=stdout,
+                              stderr=subprocess.PIPE, timeout=60, check=False, **options)
+
+
+def says_why(ended, *words):
+    """It has failed, and says so."""
+    assert ended.returncode != 0, (ended.returncode, ended.stderr)
+    assert any(word in ended.stderr for word in words), ended.stderr
+
+
+def where_the_disk_is_full(program, *arguments):
+    with open("/dev/full", "wb") as full:
+        says_why(end(program, full, arguments), b"No space left on device")
+
+
+def where_a_write_is_short(program, *arguments):
+    """All is in one write, which is short; another would fail."""
+    with tempfile.TemporaryFile() as target:
+        ended = end(program, target, arguments, TEXT[:1500], preexec_fn=small_files)
+        says_why(ended, b"File too large")
+
+
+def where_nobody_reads(program, *arguments):
+    """A program that prints is ended by SIGPIPE, as others are; what writes through the loop
+    is told."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = end(program, writer, arguments)
+    os.close(writer)
+    assert ended.returncode != 0, ended.stderr
+    if ended.returncode > 0:
+        says_why(ended, b"Broken pipe", b"the reader went away")
+
+
+def each(test, *programs):
+    """`test` for each of the programs, under its name."""
+    def named(program, *arguments):
+        def run_it():
+            test(program, *arguments)
+        run_it.__name__ = f"{os.path.basename(program)}_{test.__name__}"
+        return run_it
+    return [named(*program) for program in programs]
+
+
+def natively(foreign, nested, glib, meter, tail, echo):
+    copying = [(HEARTBEAT,), (COMPLETIONS,), (TASKS,), (meter,), (meter, "--quiet"), (tail,)]
+    printing = [(foreign,), (nested,), (glib,), (echo, "serve")]
+    return [
+        foreign_is_answered_late_or_not_at_all, a_loop_inside_another, a_loop_inside_glibs,
+        *each(where_the_disk_is_full, *copying, *printing),
+        *each(where_a_write_is_short, *copying),
+        *each(where_nobody_reads, *copying, *printing),
+    ]
+
+
 run_tests([
     heartbeat_copies_and_counts,
     completions_echoes_and_counts,
     what_the_guide_to_tasks_says_is_so,
-    *([foreign_is_answered_late_or_not_at_all, a_loop_inside_another, a_loop_inside_glibs]
-      if NATIVE else []),
+    *(natively(*NATIVE) if NATIVE else []),
 ])

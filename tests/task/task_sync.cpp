@@ -476,6 +476,9 @@ TEST_P(Contract, ValuesThatNobodyTookAreDestroyedWithTheirChannel) {
     EXPECT_EQ(channel.try_receive()->number(), 0);
     Parcel parcel(alive, 9);
     EXPECT_TRUE(channel.try_send(parcel));
+    EXPECT_FALSE(channel.try_send(Parcel(alive, 10))) << "it is full";
+    EXPECT_EQ(channel.try_receive()->number(), 1);
+    EXPECT_TRUE(channel.try_send(Parcel(alive, 11)));
   }
   EXPECT_EQ(alive, 0);
 }

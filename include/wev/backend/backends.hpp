@@ -80,10 +80,11 @@ struct BackendOptions {
   NativeOptions native{};
 };
 
+/// Loop::make() takes the same options, and Backend::name() says which one it became.
 /// `best` natively is what the environment's WEV_BACKEND names (io_uring, epoll, kqueue,
 /// poll), if it names one; else the first of these that works here.
 /// Errors: operation_not_supported, the platform has no such backend; in
-/// WEV_BACKEND invalid_argument, it is none;
+/// WEV_BACKEND no_such_backend, it is none (which means invalid_argument);
 /// not_enough_memory; what the system said, for example too_many_files_open.
 std::expected<std::unique_ptr<Backend>, Error> make_backend(const BackendOptions& options = {});
 

@@ -45,6 +45,10 @@ class Address {
   static Address loopback_ipv6(std::uint16_t port = 0) noexcept {
     return ipv6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, port);
   }
+  /// 0.0.0.0: to listen on all of this machine's IPv4 addresses.
+  static Address any(std::uint16_t port = 0) noexcept { return ipv4({0, 0, 0, 0}, port); }
+  /// [::]: on all of both families, unless ListenOptions::ipv6_only says otherwise.
+  static Address any_ipv6(std::uint16_t port = 0) noexcept { return ipv6({}, port); }
   /// A path that begins with '\0' is a name of Linux's abstract namespace.
   /// nullopt: it is empty or longer than longest_path.
   static std::optional<Address> unix_path(std::string_view path) noexcept {

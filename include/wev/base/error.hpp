@@ -6,12 +6,18 @@
 //   if (result.error() == std::errc::connection_reset) ...
 //
 // A system's code that std::errc does not know keeps its number in
-// Domain::native. Conversion to std::error_code is in error_code.hpp.
+// Domain::native. What it is in words says message():
+//
+//   std::fprintf(stderr, "%s\n", result.error().message().c_str());
+//
+// For streams and std::format include wev/base/error_text.hpp, for std::error_code
+// wev/base/error_code.hpp.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <string_view>
 #include <system_error>
 
 namespace wev {
@@ -31,6 +37,7 @@ enum class Errc : std::uint16_t {
   nested_run,              ///< run(), tick() or drain() from inside a callback
   deadlock,                ///< nothing in flight can ever end, see Loop::run
   closed,                  ///< a Channel that was closed, and holds nothing to receive
+  no_such_backend,         ///< WEV_BACKEND names none of this platform, see make_backend
 };
 
 /// Why a Resolver has no address for a name.
@@ -44,6 +51,26 @@ enum class ResolveErrc : std::uint16_t {
   malformed_name,    ///< it is no name: too long, or an empty or too long part of it
   malformed_answer,  ///< what came back is no answer
   other,             ///< what c-ares says otherwise
+};
+
+/// What an error is in words, in English or as the C library says it. A value that
+/// allocates nothing.
+class ErrorMessage {
+ public:
+  [[nodiscard]] std::string_view view() const noexcept { return {characters_, size_}; }
+  operator std::string_view() const noexcept {  // NOLINT(google-explicit-constructor)
+    return view();
+  }
+  /// Ends with a zero.
+  [[nodiscard]] const char* c_str() const noexcept { return characters_; }
+
+ private:
+  friend class Error;
+  void append(std::string_view text) noexcept;
+  void append(std::uint16_t number) noexcept;
+
+  char characters_[112] = {};
+  std::size_t size_ = 0;
 };
 
 class Error {
@@ -72,6 +99,10 @@ class Error {
     return error.meaning() == code;
   }
 
+  /// "Connection refused", "deadline passed", ... Any thread. A program that never asks is
+  /// linked with none of the words.
+  [[nodiscard]] ErrorMessage message() const noexcept;
+
   /// The nearest std::errc; std::errc{} for a native code.
   [[nodiscard]] constexpr std::errc meaning() const noexcept {
     switch (domain_) {
@@ -94,6 +125,7 @@ class Error {
       case Errc::nested_run: return std::errc::operation_in_progress;
       case Errc::deadlock: return std::errc::resource_deadlock_would_occur;
       case Errc::closed: return std::errc::broken_pipe;
+      case Errc::no_such_backend: return std::errc::invalid_argument;
     }
     return std::errc{};
   }

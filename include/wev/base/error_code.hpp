@@ -16,15 +16,7 @@ inline const std::error_category& wev_category() noexcept {
   class Category final : public std::error_category {
     [[nodiscard]] const char* name() const noexcept override { return "wev"; }
     [[nodiscard]] std::string message(int code) const override {
-      switch (static_cast<Errc>(code)) {
-        case Errc::operation_canceled: return "operation canceled";
-        case Errc::timed_out: return "deadline passed";
-        case Errc::too_late: return "too late to cancel";
-        case Errc::nested_run: return "the loop is already running";
-        case Errc::deadlock: return "nothing in flight can ever end";
-        case Errc::closed: return "the channel is closed";
-      }
-      return "unknown wev error";
+      return std::string(Error(static_cast<Errc>(code)).message());
     }
     [[nodiscard]] std::error_condition default_error_condition(int code) const noexcept override {
       return std::make_error_condition(Error(static_cast<Errc>(code)).meaning());
@@ -39,18 +31,7 @@ inline const std::error_category& resolver_category() noexcept {
   class Category final : public std::error_category {
     [[nodiscard]] const char* name() const noexcept override { return "wev.resolver"; }
     [[nodiscard]] std::string message(int code) const override {
-      switch (static_cast<ResolveErrc>(code)) {
-        case ResolveErrc::no_such_name: return "no such name";
-        case ResolveErrc::no_address: return "the name has no address";
-        case ResolveErrc::server_failure: return "the name server failed";
-        case ResolveErrc::refused: return "the name server refused to answer";
-        case ResolveErrc::timed_out: return "no name server answered in time";
-        case ResolveErrc::unreachable: return "no name server could be reached";
-        case ResolveErrc::malformed_name: return "malformed name";
-        case ResolveErrc::malformed_answer: return "the name server's answer is malformed";
-        case ResolveErrc::other: return "the name could not be resolved";
-      }
-      return "unknown resolver error";
+      return std::string(Error(static_cast<ResolveErrc>(code)).message());
     }
     [[nodiscard]] std::error_condition default_error_condition(int code) const noexcept override {
       return std::make_error_condition(Error(static_cast<ResolveErrc>(code)).meaning());

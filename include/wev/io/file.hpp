@@ -26,10 +26,10 @@ class File : public Stream {
 
   /// End with the bytes moved: fewer than buffer.size() only at the end of the file
   /// or where a signal or a full disk cut it short.
-  Awaitable<> read_at(std::span<std::byte> buffer, std::uint64_t offset) const noexcept {
+  Awaitable<> read_at(MutableBuffer buffer, std::uint64_t offset) const noexcept {
     return {loop(), op::pread(fd(), buffer, offset)};
   }
-  Awaitable<> write_at(std::span<const std::byte> buffer, std::uint64_t offset) const noexcept {
+  Awaitable<> write_at(ConstBuffer buffer, std::uint64_t offset) const noexcept {
     return {loop(), op::pwrite(fd(), buffer, offset)};
   }
 

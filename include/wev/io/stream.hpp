@@ -3,27 +3,32 @@
 //   wev::Stream input = wev::Stream::standard_input(loop);
 //   auto size = co_await input.read_some(buffer);                   // in a Task
 //   request.start(input.read_some(buffer), [this](auto size) { });  // anywhere
+//   co_await output.write_all("text as well\n");
 //
 // Order      Reads end one after the other, in the order of their calls; so do
 //            writes. Reading and writing do not wait for each other.
-// Buffers    The caller's, alive until the operation has ended.
+// Buffers    Of bytes or characters (buffer.hpp). The caller's, alive until the operation
+//            has ended.
 // End        Reads end with 0 bytes. Writing where nobody reads is broken_pipe.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <span>
+#include <string_view>
 
+#include "wev/base/buffer.hpp"
 #include "wev/io/handle.hpp"
 
 namespace wev {
 
 /// Bytes that were read and not yet used, in memory of the caller's. For
-/// Stream::read_until, one at a time.
+/// Stream::read_until and read_line, one at a time.
 class ReadBuffer {
  public:
   /// REQUIRES: `storage` is not empty, and outlives the buffer.
-  explicit ReadBuffer(std::span<std::byte> storage) noexcept : storage_(storage) {}
+  explicit ReadBuffer(MutableBuffer storage) noexcept : storage_(storage) {}
 
   /// What was read and not yet used.
   [[nodiscard]] std::span<std::byte> unused() const noexcept {
@@ -55,12 +60,10 @@ class Stream : public Handle {
   static Stream standard_error(Loop& loop) noexcept { return Stream(loop, 2, Use::lent); }
 
   /// Ends with the bytes read: at least one, or 0 at the end.
-  Awaitable<> read_some(std::span<std::byte> buffer) const noexcept {
-    return {loop(), reading(buffer)};
-  }
+  Awaitable<> read_some(MutableBuffer buffer) const noexcept { return {loop(), reading(buffer)}; }
 
   /// Ends with buffer.size(), or fewer, see op::whole.
-  Awaitable<> read_exactly(std::span<std::byte> buffer) const noexcept {
+  Awaitable<> read_exactly(MutableBuffer buffer) const noexcept {
     return {loop(), op::whole(reading(buffer))};
   }
 
@@ -78,14 +81,29 @@ class Stream : public Handle {
     return {loop(), operation, on_filled, &buffer};
   }
 
-  /// Ends with the bytes written, at least one.
-  Awaitable<> write_some(std::span<const std::byte> buffer) const noexcept {
-    return {loop(), writing(buffer)};
+  struct ToLine {
+    static Expected<void> prepare(RequestBase& request, Operation& operation) noexcept {
+      return ToPart::prepare(request, operation);
+    }
+    Expected<std::optional<std::string_view>> operator()(RequestBase& request,
+                                                         Result size) const noexcept;
+  };
+  /// The same for a line of text: ends with a std::optional<std::string_view>, the line
+  /// without the "\n" or "\r\n" at its end; std::nullopt at the end of the stream.
+  ///
+  ///   while (const auto line = co_await wev::ok(input.read_line(buffer))) use(*line);
+  Awaitable<ToLine> read_line(ReadBuffer& buffer) const noexcept {
+    Operation operation = reading({});
+    operation.io.offset = '\n';
+    return {loop(), operation, on_filled, &buffer};
   }
+
+  /// Ends with the bytes written, at least one.
+  Awaitable<> write_some(ConstBuffer buffer) const noexcept { return {loop(), writing(buffer)}; }
 
   /// Ends with buffer.size(), or fewer, see op::whole. No other write comes between
   /// its parts.
-  Awaitable<> write_all(std::span<const std::byte> buffer) const noexcept {
+  Awaitable<> write_all(ConstBuffer buffer) const noexcept {
     return {loop(), op::whole(writing(buffer))};
   }
 

@@ -5,10 +5,14 @@
 //
 // Fires      Never before its time, see loop.hpp. `periods` is 1, or more where
 //            the program was busy past some: they are counted, not replayed.
-// Callback   An InlineCallable. It may stop the timer, start it anew or destroy it.
+// Callback   An InlineCallable, with `periods` as its argument or with none. It may stop the
+//            timer, start it anew or destroy it.
 // Lifetime   Destroying or stopping an armed timer means that its callback is not
 //            called any more. It stays in place while armed.
 #pragma once
+
+#include <type_traits>
+#include <utility>
 
 #include "wev/base/inline_callable.hpp"
 #include "wev/loop/loop.hpp"
@@ -55,7 +59,14 @@ class Timer {
 
   template <class F>
   void arm(Duration delay, bool repeats, F callback) {
-    state().callback.set(std::move(callback));
+    static_assert(std::is_invocable_v<F&, std::size_t> || std::is_invocable_v<F&>,
+                  "a timer's callback takes no argument, or how many periods have passed: "
+                  "[] { ... } or [](std::size_t periods) { ... }");
+    if constexpr (std::is_invocable_v<F&, std::size_t>) {
+      state().callback.set(std::move(callback));
+    } else if constexpr (std::is_invocable_v<F&>) {
+      state().callback.set([callback](std::size_t) mutable { callback(); });
+    }
     start(delay, repeats);
   }
   State& state();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "wev/base/address.hpp"
+#include "wev/base/buffer.hpp"
 #include "wev/io/socket.hpp"
 
 namespace wev {
@@ -34,20 +35,18 @@ class UdpSocket : public Handle {
 
   /// Ends with the datagram's size, at most buffer.size(); what does not fit is lost.
   /// message.address is whom it came from.
-  Awaitable<> receive_from(std::span<std::byte> buffer, Message& message) const noexcept {
+  Awaitable<> receive_from(MutableBuffer buffer, Message& message) const noexcept {
     return {loop(), op::recv_from(fd(), buffer, message)};
   }
   /// Sends one datagram to message.address; ends with its size.
-  Awaitable<> send_to(std::span<const std::byte> buffer, Message& message) const noexcept {
+  Awaitable<> send_to(ConstBuffer buffer, Message& message) const noexcept {
     return {loop(), op::send_to(fd(), buffer, message)};
   }
   /// The same on a connected socket.
-  Awaitable<> receive(std::span<std::byte> buffer) const noexcept {
+  Awaitable<> receive(MutableBuffer buffer) const noexcept {
     return {loop(), op::recv(fd(), buffer)};
   }
-  Awaitable<> send(std::span<const std::byte> buffer) const noexcept {
-    return {loop(), op::send(fd(), buffer)};
-  }
+  Awaitable<> send(ConstBuffer buffer) const noexcept { return {loop(), op::send(fd(), buffer)}; }
 
   [[nodiscard]] Expected<Address> local_address() const {
     return internal::address_of(*this, op::local_address);

@@ -30,6 +30,10 @@ class Backend : public Allocated {
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
 
+  /// What WEV_BACKEND calls it: io_uring, epoll, kqueue, poll; wasi_poll, sim. "" if it says
+  /// nothing.
+  [[nodiscard]] virtual const char* name() const noexcept { return ""; }
+
   /// Finds out what a descriptor is that `operation` is the first on, and once more before
   /// the first that is no poll: what is only polled belongs to others, whose flags stay as
   /// they are. Where the system's handle is another than the number it sets `native`.

@@ -96,6 +96,7 @@ class Completion : private Link {
     on_descriptor = 32,  // in one of its descriptor's queues
     begun = 64,          // foreign, and start was called
     limited = 128,       // a timer that stands in the heap by its deadline, not by its time
+    owned = 256,         // posted, in memory that its callback frees
   };
   static constexpr std::uint32_t not_in_heap = UINT32_MAX;
 

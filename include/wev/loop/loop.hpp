@@ -70,10 +70,18 @@ enum class RunMode : std::uint8_t {
   until_done,  ///< until nothing is active, see Loop::active
 };
 
-class Loop {
+struct BackendOptions;
+
+class Loop : public Allocated {
  public:
-  /// On the platform's best backend, which it owns; see backends.hpp for others.
+  /// On the platform's best backend, which it owns; see backends.hpp for others. Where none
+  /// works, which is the environment's fault (too few descriptors, a WEV_BACKEND that is
+  /// none), this is an assertion that says why; a program that wants to say it itself uses
+  /// make().
   Loop();
+  /// The same, with the errors of make_backend().
+  static Expected<std::unique_ptr<Loop>> make();
+  static Expected<std::unique_ptr<Loop>> make(const BackendOptions& options);
   /// On a backend of make_backend(), which it owns.
   explicit Loop(std::unique_ptr<Backend> backend);
   /// On a backend of the caller's, which outlives the loop.
@@ -140,7 +148,7 @@ class Loop {
 
   /// The same for a function object, which is copied into memory of its own and
   /// freed after its call. false: no memory. Any thread. If the loop is drained
-  /// it is called as well.
+  /// it is called as well; one that was not called by then is freed with the loop.
   template <class F>
   bool post(F&& function) {
     struct Posted : Allocated {
@@ -149,9 +157,9 @@ class Loop {
     };
     auto* posted = new (std::nothrow) Posted{{}, {}, std::forward<F>(function)};
     if (posted == nullptr) return false;
-    post(posted->completion, posted, [](void* userdata, Loop&, Completion&, Result) {
-      std::unique_ptr<Posted> owned(static_cast<Posted*>(userdata));
-      owned->function();
+    post_owned(posted->completion, posted, [](void* userdata, Loop&, Completion&, Result result) {
+      const std::unique_ptr<Posted> owned(static_cast<Posted*>(userdata));
+      if (result) owned->function();
       return Action::disarm;
     });
     return true;
@@ -253,6 +261,9 @@ class Loop {
   // Lending.
   void lend(Completion& completion, const Operation& operation, void* userdata, Callback callback);
   void submit(Completion& completion);
+  void post_owned(Completion& completion, void* userdata, Callback callback);
+  void push_post(Completion& completion);
+  void free_posted() noexcept;
   bool reset(Completion& completion, Duration delay, void* userdata, Callback callback);
   static void limit_timer(Completion& timer);
 

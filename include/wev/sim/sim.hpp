@@ -91,6 +91,7 @@ class Sim final : public Backend {
 
   // Backend -------------------------------------------------------------------
 
+  [[nodiscard]] const char* name() const noexcept override { return "sim"; }
   Expected<void> know(Descriptor& descriptor, const Operation& operation) override;
   std::optional<Result> start(Completion& completion) override;
   std::optional<Result> cancel(Completion& completion) override;

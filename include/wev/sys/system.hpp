@@ -17,6 +17,7 @@
 #include <span>
 #include <type_traits>
 
+#include "wev/base/buffer.hpp"
 #include "wev/base/error.hpp"
 
 namespace wev {
@@ -50,11 +51,14 @@ struct IoVec {
   std::size_t size = 0;
 
   IoVec() = default;
-  /// Of anything that is a std::span of bytes.
+  /// Of anything that is a MutableBuffer or a ConstBuffer.
   template <class Bytes>
-    requires std::is_convertible_v<Bytes, std::span<const std::byte>>
+    requires(std::is_convertible_v<Bytes, MutableBuffer> ||
+             std::is_convertible_v<Bytes, ConstBuffer>)
   IoVec(Bytes&& bytes) noexcept {  // NOLINT(google-explicit-constructor)
-    const std::span<const std::byte> buffer(bytes);
+    using Buffer =
+        std::conditional_t<std::is_convertible_v<Bytes, MutableBuffer>, MutableBuffer, ConstBuffer>;
+    const Buffer buffer(bytes);
     data = const_cast<std::byte*>(buffer.data());
     size = buffer.size();
   }

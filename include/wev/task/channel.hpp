@@ -70,6 +70,8 @@ class Channel {
     push(std::move(value));
     return true;
   }
+  /// The same of a value that is lost where it is not taken.
+  bool try_send(T&& value) noexcept { return try_send(value); }
   /// At once. nullopt: there is nothing.
   std::optional<T> try_receive() noexcept {
     std::optional<T> value;

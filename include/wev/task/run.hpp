@@ -5,9 +5,23 @@
 //
 // run() runs the loop until the task has ended, and gives what it ended with. A
 // program of callbacks starts a task by a Root instead, and lets the loop run as ever.
+//
+// A program that is one task needs no loop of its own: run() makes one, and an environment
+// in which none can be made is an error like others.
+//
+//   wev::Task<wev::Expected<void>> program(wev::Loop& loop) { ... }
+//
+//   int main() {
+//     const auto ended = wev::run(program);
+//     if (!ended) std::fprintf(stderr, "%s\n", ended.error().message().c_str());
+//     return ended ? 0 : 1;
+//   }
 #pragma once
 
+#include <concepts>
+#include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "wev/base/inline_callable.hpp"
@@ -95,7 +109,7 @@ struct RootOwner {
 /// own and those of RootBase::run; Errc::nested_run inside of another run, then it is
 /// not begun; not_enough_memory.
 template <class A>
-as_expected<Awaited<A>> run(Loop& loop, A&& awaitable) {
+[[nodiscard]] as_expected<Awaited<A>> run(Loop& loop, A&& awaitable) {
   using T = Awaited<A>;
   if (loop.running()) return std::unexpected(Errc::nested_run);
   auto task = as_task(std::forward<A>(awaitable));
@@ -107,6 +121,26 @@ as_expected<Awaited<A>> run(Loop& loop, A&& awaitable) {
   as_expected<T> result = owner.root->outcome().take_expected();
   if (!ran) return std::unexpected(ran.error());
   return result;
+}
+
+/// The same on a loop of its own, which is gone when this returns; so what the task ends
+/// with holds nothing of the loop's, as a handle. `function(loop)` makes the task. Errors
+/// are also those of Loop::make.
+template <std::invocable<Loop&> F>
+[[nodiscard]] auto run(F&& function) -> as_expected<Awaited<std::invoke_result_t<F&, Loop&>>> {
+  const auto loop = Loop::make();
+  if (!loop) return std::unexpected(loop.error());
+  auto result = run(**loop, function(**loop));
+  if (const auto drained = (*loop)->drain(); !drained && result) {
+    return std::unexpected(drained.error());
+  }
+  return result;
+}
+/// The same for what needs no loop to be made, or asks for it by this_loop().
+template <class A>
+  requires(!std::invocable<A, Loop&>)
+[[nodiscard]] as_expected<Awaited<A>> run(A&& awaitable) {
+  return run([&awaitable](Loop&) -> decltype(auto) { return std::forward<A>(awaitable); });
 }
 
 }  // namespace wev

@@ -20,7 +20,8 @@
 //            (when.hpp), timeout and shield (timeout.hpp), with_group (task_group.hpp),
 //            run_blocking and run_on (run_on.hpp).
 // Results    Are std::expected. `co_await ok(x)` is its value, or ends this task, whose
-//            own result then is x's error.
+//            own result then is x's error. A task with a result ends by a co_return, a
+//            Task<Expected<void>> by `co_return {}`: falling off its end is an assertion.
 // Cancel     See strand.hpp. What the task waits for ends with operation_canceled; the
 //            task goes on from there and returns as from any error, so every frame is
 //            left in order. What has to be done though the task is cancelled is
@@ -145,6 +146,14 @@ class Outcome {
   /// REQUIRES: an exception is being handled.
   void set_thrown() noexcept { thrown_.keep(); }
 
+  /// A value, or what was thrown; of void always.
+  [[nodiscard]] bool has_result() const noexcept {
+    if constexpr (std::is_void_v<T>) {
+      return true;
+    } else {
+      return thrown_ || value_;
+    }
+  }
   [[nodiscard]] const Thrown& thrown() const noexcept { return thrown_; }
   /// Its error, if it is one.
   [[nodiscard]] std::optional<Error> error() const noexcept {
@@ -207,6 +216,7 @@ struct EndOfTask {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) const noexcept {
+    WEV_ASSERT(task.promise().outcome.has_result(), "Task: it fell off its end, without co_return");
     PromiseBase& promise = task.promise();
     promise.strand->finish(promise);
   }

@@ -1,8 +1,17 @@
 // task_group.hpp: any number of tasks, none of which outlives the group.
 //
 //   co_await wev::with_group(wev::isolate, [&](wev::TaskGroup& connections) -> wev::Task<> {
-//     while (auto peer = co_await listener.accept()) connections.spawn(echo(std::move(*peer)));
+//     for (;;) {
+//       auto peer = co_await listener.accept();
+//       if (peer) {
+//         connections.spawn(echo(std::move(*peer)));
+//       } else if (!co_await wev::sleep(50ms)) {  // out of descriptors, perhaps: others will end
+//         co_return;                              // cancelled
+//       }
+//     }
 //   });
+//
+// An accept that fails is no reason to stop: most of its errors pass (Listener::accept).
 //
 // with_group awaits what the function returns, and then all that was spawned. Cancelling
 // the task that waits cancels all of them.
