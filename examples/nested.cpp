@@ -79,7 +79,11 @@ wev::Task<wev::Expected<void>> write_lines(wev::Stream stream) {
 wev::Task<wev::Expected<int>> count_lines(wev::Stream stream) {
   char line[5];
   int lines = 0;
-  while (co_await wev::ok(stream.read_exactly(line)) == sizeof line) ++lines;
+  auto read = co_await stream.read_exactly(line);
+  for (; read; read = co_await stream.read_exactly(line)) ++lines;
+  // The end, and not inside of a line.
+  const wev::TransferError why = read.error();
+  if (why != wev::Errc::end_of_stream || why.moved > 0) co_return std::unexpected(why);
   co_return lines;
 }
 wev::Task<int> beat() {

@@ -15,6 +15,8 @@ const char* words_of(Errc code) noexcept {
     case Errc::nested_run: return "the loop is already running";
     case Errc::deadlock: return "nothing in flight can ever end";
     case Errc::closed: return "the channel is closed";
+    case Errc::end_of_stream: return "the stream ended early";
+    case Errc::never_drained: return "callbacks begin operations again while the loop is drained";
     case Errc::no_such_backend: return "WEV_BACKEND names no backend of this platform";
   }
   return "unknown wev error";

@@ -3,7 +3,8 @@
 namespace wev {
 
 void Handle::reset() noexcept {
-  if (fd_ >= 0 && owned_) loop_->discard(std::exchange(fd_, -1));
+  const int fd = let_go();
+  if (owned_) loop_->discard(fd);
 }
 
 }  // namespace wev

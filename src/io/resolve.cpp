@@ -146,6 +146,14 @@ class Resolver::Channel : public Allocated {
 
 // Sockets ---------------------------------------------------------------------------
 
+namespace {
+
+void orphan_if_lent(Loop& loop, Completion& completion) {
+  if (completion.state() != Completion::State::dead) loop.orphan(completion);
+}
+
+}  // namespace
+
 // One socket of c-ares. Closed through the loop, so that its number is not another's
 // while the loop still polls it.
 struct Resolver::Channel::Watch : Allocated, Link {
@@ -169,9 +177,14 @@ struct Resolver::Channel::Watch : Allocated, Link {
     Loop& loop = channel->loop_;
     unlink();
     channel = nullptr;
-    if (known_to_loop) return loop.add(closing, op::close(fd), this, on_closed);
-    ::close(fd);
-    delete this;
+    if (!known_to_loop) {
+      ::close(fd);
+      delete this;
+      return;
+    }
+    loop.add(closing, op::close(fd), this, on_closed);
+    loop.orphan(closing);
+    for (Side& side : sides) orphan_if_lent(loop, side.completion);
   }
 
   Channel* channel;  // nullptr: being closed
@@ -355,6 +368,7 @@ void Resolver::Channel::close() {
     delete this;
   } else {
     take_timer_back();
+    loop_.orphan(timer_);
   }
 }
 

@@ -12,7 +12,11 @@ Timer::~Timer() {
   if (state_ == nullptr) return;
   stop();
   state_->timer = nullptr;
-  if (!is_lent(state_->completion) && !state_->calling) delete state_;
+  if (is_lent(state_->completion)) {
+    loop_->orphan(state_->completion);
+  } else if (!state_->calling) {
+    delete state_;
+  }
 }
 
 Timer::State& Timer::state() {

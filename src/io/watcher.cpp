@@ -51,7 +51,10 @@ void Watcher::end() noexcept {
   State* state = std::exchange(state_, nullptr);
   if (state == nullptr) return;
   state->gone = true;
-  for (Side& side : state->sides) state->loop->cancel(side.completion);
+  for (Side& side : state->sides) {
+    state->loop->cancel(side.completion);
+    if (is_lent(side.completion)) state->loop->orphan(side.completion);
+  }
   if (state->owned) state->loop->discard(state->fd);
   state->end_if_idle();
 }

@@ -23,10 +23,6 @@ void WriteQueue::start() {
   if (filling_.empty()) return;
   writing_.swap(filling_);
   filling_.clear();
-  write_on();
-}
-
-void WriteQueue::write_on() {
   request_.start(stream_.write_all({writing_.data(), writing_.size()}),
                  [this](Expected<std::size_t> size) { has_written(size); });
 }
@@ -41,11 +37,6 @@ void WriteQueue::has_written(Expected<std::size_t> size) {
     return;
   }
   queued_ -= *size;
-  // Short of all: it was ended early, and the next write says why.
-  if (*size < writing_.size()) {
-    writing_.drop_front(*size);
-    return write_on();
-  }
   start();
   const bool low = full_ && queued_ <= std::min(options_.low_water, options_.high_water);
   if (low) full_ = false;

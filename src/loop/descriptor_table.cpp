@@ -1,5 +1,6 @@
 #include "wev/loop/descriptor_table.hpp"
 
+#include <bit>
 #include <new>
 #include <utility>
 
@@ -11,9 +12,10 @@ DescriptorTable::~DescriptorTable() {
   std::free(static_cast<void*>(slots_));
 }
 
-// Fibonacci hashing: neighbours, the usual case, land far apart.
+// Fibonacci hashing: neighbours, the usual case, land far apart, and so do those with a stride.
+// Only the highest bits depend on all of the number's.
 std::size_t DescriptorTable::home(int number) const noexcept {
-  return (static_cast<std::uint32_t>(number) * 2654435769u >> 7) & mask_;
+  return static_cast<std::uint32_t>(number) * 2654435769u >> shift_;
 }
 
 // Where `number` is, or the free slot where it would be.
@@ -49,6 +51,15 @@ Descriptor* DescriptorTable::obtain(int number) noexcept {
 }
 
 void DescriptorTable::erase(Descriptor& descriptor) noexcept {
+  descriptor.unlink();
+  descriptor.native = static_cast<std::uintptr_t>(descriptor.number);
+  descriptor.backend_flags = 0;
+  descriptor.backend_index = 0;
+  descriptor.known = Descriptor::Known::no;
+  descriptor.bad = false;
+  descriptor.leaving = false;
+  descriptor.close = nullptr;
+  if (descriptor.coming > 0) return;
   std::size_t hole = slot_of(descriptor.number);
   // Moves up what had been pushed behind the hole, so that no probe stops at it.
   for (std::size_t i = (hole + 1) & mask_; slots_[i] != nullptr; i = (i + 1) & mask_) {
@@ -59,21 +70,18 @@ void DescriptorTable::erase(Descriptor& descriptor) noexcept {
   slots_[hole] = nullptr;
   --size_;
   descriptor.number = -1;
-  descriptor.backend_flags = 0;
-  descriptor.backend_index = 0;
-  descriptor.known = Descriptor::Known::no;
-  descriptor.bad = false;
-  descriptor.close = nullptr;
   WEV_ASSERT(spare_.push_back(&descriptor), "DescriptorTable: no room to recycle");
 }
 
 bool DescriptorTable::grow() noexcept {
   const std::size_t old_capacity = capacity();
   const std::size_t new_capacity = old_capacity == 0 ? 16 : old_capacity * 2;
+  WEV_ASSERT(new_capacity <= UINT32_MAX, "DescriptorTable: more than there are numbers");
   auto** grown = static_cast<Descriptor**>(std::calloc(new_capacity, sizeof(Descriptor*)));
   if (grown == nullptr) return false;
   Descriptor** old = std::exchange(slots_, grown);
   mask_ = new_capacity - 1;
+  shift_ = 32u - static_cast<unsigned>(std::countr_zero(new_capacity));
   for (std::size_t i = 0; i < old_capacity; ++i) {
     if (old[i] != nullptr) slots_[slot_of(old[i]->number)] = old[i];
   }

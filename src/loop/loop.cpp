@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "loop/whole.hpp"
 #include "sys/thread.hpp"
 
 namespace wev {
@@ -15,6 +16,10 @@ namespace {
 constexpr int looks_per_ten = 9;
 constexpr Duration shortest_interval = 10us;
 constexpr Duration longest_interval = 20ms;
+// An op::whole lets others have their turn after so many parts that were there at once.
+constexpr unsigned most_parts = 16;
+// A program does not take so many turns to end.
+constexpr unsigned most_drain_turns = 10'000;
 // And where the clock stands still.
 constexpr unsigned most_turns_in_vain = 256;
 
@@ -30,7 +35,8 @@ Loop::Loop(std::unique_ptr<Backend> backend)
 
 Loop::~Loop() {
   WEV_ASSERT(!running(), "~Loop: it is running");
-  if (discarded_ > 0 && discarded_ == lent_) (void)drain();
+  WEV_ASSERT(handles_ == 0, "~Loop: a handle is still open on it, which would outlive it");
+  if (orphans_ > 0 && orphans_ == lent_) (void)drain();
   free_posted();
   WEV_ASSERT(lent_ == 0, "~Loop: completions are still lent, drain() first");
   WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
@@ -68,12 +74,22 @@ void Loop::lend(Completion& completion, const Operation& operation, void* userda
   completion.loop_ = this;
   completion.descriptor_ = nullptr;
   completion.flags_ = 0;
+  completion.value_ = 0;
 }
 
 void Loop::submit(Completion& completion) {
   completion.state_ = Completion::State::adding;
   ++lent_;
   if (!completion.has(Completion::unreferenced)) ++active_;
+  const Operation& operation = completion.operation_;
+  if (operation.on_descriptor() && operation.io.fd >= 0) {
+    // nullptr: told when it is started.
+    completion.descriptor_ = descriptors_.obtain(operation.io.fd);
+    if (completion.descriptor_ != nullptr) {
+      ++completion.descriptor_->coming;
+      completion.set(Completion::counted);
+    }
+  }
   submissions_.push_back(completion);
   if (turn_soon_ != nullptr) ask_for_turn();
 }
@@ -114,7 +130,12 @@ bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callbac
   return true;
 }
 
-Result Loop::perform(const Operation& operation) { return backend_.perform(operation); }
+Result Loop::perform(const Operation& operation) {
+  if (operation.kind() == OperationKind::close && !forget(operation.io.fd)) {
+    return std::unexpected(std::errc::device_or_resource_busy);
+  }
+  return backend_.perform(operation);
+}
 
 void Loop::unref(Completion& completion) {
   WEV_ASSERT(completion.loop_ == this && completion.state_ != Completion::State::dead,
@@ -177,33 +198,26 @@ void Loop::detach(Async& async) {
 }
 
 bool Loop::forget(int fd) {
-  if (is_about_to_start(fd)) return false;
   Descriptor* descriptor = descriptors_.find(fd);
   if (descriptor == nullptr) return true;
-  if (!descriptor->idle() || descriptor->undelivered > 0 || descriptor->close != nullptr) {
-    return false;
-  }
-  backend_.release(*descriptor);
-  descriptors_.erase(*descriptor);
-  return true;
+  descriptor->leaving = true;
+  const bool unused = descriptor->unused();
+  give_up_if_unused(*descriptor);
+  return unused;
 }
 
-// Whether something that was added is on `fd`.
-bool Loop::is_about_to_start(int fd) {
-  bool found = false;
-  submissions_.for_each_backwards([&](const Completion& completion) {
-    const Operation& operation = completion.operation_;
-    found = found || (operation.on_descriptor() && operation.io.fd == fd);
-  });
-  return found;
+// Nothing lasting is kept of a descriptor that is given away, or proved to be none.
+void Loop::give_up_if_unused(Descriptor& descriptor) {
+  if ((!descriptor.leaving && !descriptor.bad) || !descriptor.unused()) return;
+  backend_.release(descriptor);
+  descriptors_.erase(descriptor);
 }
 
 void Loop::discard(int fd) noexcept {
   struct Discarded : Allocated {
     Completion close;
 
-    static Action on_closed(void* self, Loop& loop, Completion&, Result) {
-      --loop.discarded_;
+    static Action on_closed(void* self, Loop&, Completion&, Result) {
       delete static_cast<Discarded*>(self);
       return Action::disarm;
     }
@@ -216,8 +230,16 @@ void Loop::discard(int fd) noexcept {
   auto* discarded = new (std::nothrow) Discarded;
   WEV_ASSERT(discarded != nullptr,
              "Loop::discard: no memory to close what is in use; close it before");
-  ++discarded_;
   add(discarded->close, op::close(fd), discarded, Discarded::on_closed);
+  orphan(discarded->close);
+}
+
+void Loop::orphan(Completion& completion) noexcept {
+  WEV_ASSERT(completion.loop_ == this && completion.state_ != Completion::State::dead,
+             "Loop::orphan: the completion is not lent to this loop");
+  if (completion.has(Completion::orphaned)) return;
+  completion.set(Completion::orphaned);
+  ++orphans_;
 }
 
 Async::Async(Loop& loop) noexcept : loop_(&loop) { loop.asyncs_.push_back(*this); }
@@ -270,8 +292,15 @@ std::expected<void, Error> Loop::drain() {
   if (auto entered = enter(); !entered) return entered;
   std::expected<void, Error> outcome;
   draining_ = true;
+  cancel_everything();
+  unsigned turns_in_vain = 0;  // one after the other that begin something
   while (lent_ > 0 || !posts_.empty()) {
-    cancel_everything();
+    turns_in_vain = submissions_.empty() ? 0 : turns_in_vain + 1;
+    if (turns_in_vain > most_drain_turns) {
+      outcome = std::unexpected(Errc::never_drained);
+      break;
+    }
+    cancel_each(submissions_);
     if (auto called = turn(RunMode::once); !called) {
       outcome = std::unexpected(called.error());
       break;
@@ -287,8 +316,8 @@ std::expected<void, Error> Loop::drain() {
 // Driven from outside ------------------------------------------------------------
 
 Instant Loop::next_deadline() const {
-  const bool ready = !submissions_.empty() || !ended_.empty() || !notified_.empty() ||
-                     !posts_.empty() || !completed_.empty();
+  const bool ready = !submissions_.empty() || !paused_.empty() || !ended_.empty() ||
+                     !notified_.empty() || !posts_.empty() || !completed_.empty();
   if (ready) return Instant();
   const Instant look_by = in_backend_ > 0 ? backend_.look_by(looked_at_) : never;
   const Completion* first = timers_.first();
@@ -323,6 +352,7 @@ void Loop::set_driver(void (*turn_soon)(void* context) noexcept, void* context) 
 // One tick: the numbered list in loop.hpp.
 std::expected<std::size_t, Error> Loop::turn(RunMode mode) {
   update_now();
+  resume_paused();
   start_submissions();
   const auto fired = fire_timers();
   if (!fired) return fired;
@@ -330,6 +360,22 @@ std::expected<std::size_t, Error> Loop::turn(RunMode mode) {
   if (auto waited = wait(mode, *fired > 0); !waited) return std::unexpected(waited.error());
   collect_notified();
   return *fired + deliver_ended();
+}
+
+void Loop::resume_paused() {
+  List<Descriptor> batch;
+  batch.take(paused_);
+  while (!batch.empty()) {
+    Descriptor& descriptor = batch.pop_front();
+    for (const Direction direction : {Direction::in, Direction::out, Direction::unordered}) {
+      descriptor.queue(direction).for_each_backwards([this](Completion& completion) {
+        if (!completion.has(Completion::paused)) return;
+        completion.clear(Completion::paused);
+        start_in_backend(completion);
+      });
+      if (direction != Direction::unordered) start_next(descriptor, direction);
+    }
+  }
 }
 
 void Loop::start_submissions() {
@@ -400,7 +446,7 @@ void Loop::collect_notified() {
 }
 
 std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
-  const bool deliverable = busy || !ended_.empty() || !submissions_.empty();
+  const bool deliverable = busy || !ended_.empty() || !submissions_.empty() || !paused_.empty();
   const bool sleep =
       mode != RunMode::no_wait && !deliverable && !stop_asked_ && (active_ > 0 || draining_);
   if (!sleep) {
@@ -448,7 +494,8 @@ std::expected<void, Error> Loop::collect() {
   while (!done.list_.empty()) {
     Completion& completion = done.list_.pop_front();
     --in_backend_;
-    end(completion, completion.result());
+    const bool part = completion.wants_whole() && !completion.failed_;
+    end(completion, part ? Result(completion.note) : completion.result());
   }
   return collected;
 }
@@ -489,14 +536,16 @@ void Loop::start_loose(Completion& completion) {
 void Loop::start_on_descriptor(Completion& completion) {
   const Operation& operation = completion.operation_;
   if (operation.io.fd < 0) return end(completion, std::unexpected(std::errc::bad_file_descriptor));
-  Descriptor* descriptor = descriptors_.obtain(operation.io.fd);
+  Descriptor* descriptor = completion.descriptor_;
   if (descriptor == nullptr) {
     return end(completion, std::unexpected(std::errc::not_enough_memory));
   }
+  --descriptor->coming;
+  completion.clear(Completion::counted);
   if (descriptor->close != nullptr) {
+    completion.descriptor_ = nullptr;
     return end(completion, std::unexpected(std::errc::bad_file_descriptor));
   }
-  completion.descriptor_ = descriptor;
   if (operation.kind() == OperationKind::close) {
     descriptor->close = &completion;
     cancel_queues(*descriptor);
@@ -523,13 +572,14 @@ void Loop::start_next(Descriptor& descriptor, Direction direction) {
   // A receive would take the error that is the connect's.
   if (direction == Direction::in && is_connecting(descriptor)) return;
   List<Completion>& queue = descriptor.queue(direction);
-  while (!queue.empty() && !queue.front().has(Completion::in_backend)) {
+  while (!queue.empty() && !queue.front().has(Completion::in_backend) &&
+         !queue.front().has(Completion::paused)) {
     start_in_backend(queue.front());
   }
 }
 
 void Loop::start_in_backend(Completion& completion) {
-  do {
+  for (unsigned parts = 1;; ++parts) {
     completion.note = 0;
     completion.set(Completion::in_backend);
     const auto result = begin_in_backend(completion);
@@ -541,7 +591,15 @@ void Loop::start_in_backend(Completion& completion) {
     }
     completion.clear(Completion::in_backend);
     if (!goes_on(completion, *result)) return settle(completion, *result);
-  } while (true);
+    if (parts == most_parts) return pause(completion);
+  }
+}
+
+// It stays where it stands in its queue.
+void Loop::pause(Completion& completion) {
+  completion.set(Completion::paused);
+  Descriptor& descriptor = *completion.descriptor_;
+  if (!descriptor.linked()) paused_.push_back(descriptor);
 }
 
 // The backend gets to know the descriptor first.
@@ -561,18 +619,13 @@ std::optional<Result> Loop::begin_in_backend(Completion& completion) {
   return backend_.start(completion);
 }
 
-// Of an operation that wants all of its buffer moved: whether something is left to
-// move. What was moved is counted in the operation's offset meanwhile.
+// Of an operation that wants all of its buffer moved: whether something is left to move.
 bool Loop::goes_on(Completion& completion, Result result) {
-  Operation& operation = completion.operation_;
-  const bool partly =
-      completion.wants_whole() && result && *result > 0 && *result < operation.io.size &&
-      completion.state_ == Completion::State::active && !completion.has(Completion::expired);
-  if (!partly) return false;
-  operation.io.offset += *result;
-  operation.io.data += *result;
-  operation.io.size -= *result;
-  return true;
+  if (!completion.wants_whole() || !result) return false;
+  completion.value_ += *result;
+  const bool left = whole::advance(completion.operation_, *result);
+  return left && *result > 0 && completion.state_ == Completion::State::active &&
+         !completion.has(Completion::expired);
 }
 
 // Closes as soon as nothing is in flight on the descriptor.
@@ -619,25 +672,39 @@ void Loop::settle(Completion& completion, Result result) {
       --descriptor->users;
       ++descriptor->undelivered;
     }
+    if (completion.has(Completion::counted)) {
+      --descriptor->coming;
+      completion.clear(Completion::counted);
+      completion.descriptor_ = nullptr;
+    }
     if (!result && result.error() == std::errc::bad_file_descriptor) descriptor->bad = true;
   }
-  // Bytes that were moved win over what ended it.
-  if (completion.wants_whole()) {
-    auto& io = completion.operation_.io;
-    const auto moved = static_cast<std::size_t>(std::exchange(io.offset, 0));
-    io.data -= moved;
-    io.size += moved;
-    if (moved > 0) result = moved + result.value_or(0);
-  }
-  completion.set_result(result);
+  completion.set_result(completion.wants_whole() ? sum_up(completion, result) : result);
   completion.set(Completion::ended);
   ended_.push_back(completion);
   if (turn_soon_ != nullptr) ask_for_turn();
 }
 
+// Of an op::whole: bytes that were moved win over what ended it, which is kept beside them.
+Result Loop::sum_up(Completion& completion, Result last) {
+  Operation& operation = completion.operation_;
+  const std::size_t moved = completion.value_;
+  whole::restore(operation, moved);
+  if (last && moved == whole::size_of(operation)) return moved;
+  const bool canceled = completion.state_ == Completion::State::deleting;
+  completion.set(Completion::cut_short);
+  completion.error_ = !last                                 ? last.error()
+                      : completion.has(Completion::expired) ? Errc::timed_out
+                      : canceled                            ? Errc::operation_canceled
+                                                            : Errc::end_of_stream;
+  return last || moved > 0 ? Result(moved) : last;
+}
+
 void Loop::cancel(Completion& target) {
   if (target.state_ == Completion::State::dead) return;
   WEV_ASSERT(target.loop_ == this, "Loop::cancel: the target is another loop's");
+  // Its descriptor belongs to nobody else by now.
+  if (target.operation_.kind() == OperationKind::close) return;
   if (target.state_ == Completion::State::deleting || target.has(Completion::ended)) return;
   target.state_ = Completion::State::deleting;
   if (target.heap_index_ != Completion::not_in_heap) timers_.remove(target);
@@ -649,7 +716,8 @@ void Loop::cancel(Completion& completion, Completion& target, void* userdata, Ca
   WEV_ASSERT(completion.state_ == Completion::State::dead,
              "Loop::cancel: the cancel's completion is already lent to a loop");
   WEV_ASSERT(&completion != &target, "Loop::cancel: a completion cannot cancel itself");
-  lend(completion, {.type = &op::cancel_type, .cancel = {&target, nullptr}}, userdata, callback);
+  lend(completion, {.type = &op::cancel_type, .cancel = {&target, nullptr, nullptr}}, userdata,
+       callback);
   completion.deadline_ = never;
   completion.state_ = Completion::State::active;
   ++lent_;
@@ -659,9 +727,14 @@ void Loop::cancel(Completion& completion, Completion& target, void* userdata, Ca
   }
   // Answered when the target is delivered, which also ends the tie: a cancel
   // never looks at a target whose callback has begun.
-  Completion** last = &target.cancels_;
-  while (*last != nullptr) last = &(*last)->operation_.cancel.next;
-  *last = &completion;
+  auto& links = completion.operation_.cancel;
+  if (target.cancels_ == nullptr) {
+    target.cancels_ = links.next = links.prev = &completion;
+  } else {
+    links.next = target.cancels_;
+    links.prev = links.next->operation_.cancel.prev;
+    links.next->operation_.cancel.prev = links.prev->operation_.cancel.next = &completion;
+  }
   cancel(target);
 }
 
@@ -669,7 +742,7 @@ void Loop::cancel(Completion& completion, Completion& target, void* userdata, Ca
 void Loop::withdraw(Completion& completion, Errc reason) {
   const OperationKind kind = completion.operation_.kind();
   if (completion.has(Completion::posted)) return;  // collect_notified() sees the state
-  if (kind == OperationKind::close && completion.descriptor_ != nullptr) return;
+  if (kind == OperationKind::close) return;
   if (kind == OperationKind::cancel) leave_target(completion);
   // Until it has come back.
   if (reason == Errc::timed_out) completion.set(Completion::expired);
@@ -691,17 +764,18 @@ void Loop::withdraw(Completion& completion, Errc reason) {
 }
 
 void Loop::leave_target(Completion& cancel) {
-  Completion** place = &cancel.operation_.cancel.target->cancels_;
-  while (*place != &cancel) place = &(*place)->operation_.cancel.next;
-  *place = cancel.operation_.cancel.next;
+  const auto& links = cancel.operation_.cancel;
+  Completion*& first = links.target->cancels_;
+  if (first == &cancel) first = links.next == &cancel ? nullptr : links.next;
+  links.next->operation_.cancel.prev = links.prev;
+  links.prev->operation_.cancel.next = links.next;
 }
 
 void Loop::answer_cancels(Completion& target) {
   const bool canceled = target.failed_ && target.error_ == Errc::operation_canceled;
-  for (Completion* cancel = std::exchange(target.cancels_, nullptr); cancel != nullptr;) {
-    Completion* next = cancel->operation_.cancel.next;
+  while (Completion* cancel = target.cancels_) {
+    leave_target(*cancel);
     end(*cancel, canceled ? Result(0) : Result(std::unexpected(Errc::too_late)));
-    cancel = next;
   }
 }
 
@@ -740,13 +814,9 @@ void Loop::deliver(Completion& completion) noexcept {
     descriptors_.erase(*descriptor);
   } else if (descriptor != nullptr && completion.has(Completion::on_descriptor)) {
     --descriptor->undelivered;
-    // Nothing lasting is kept of a descriptor that proved to be none.
-    if (descriptor->bad && descriptor->idle() && descriptor->undelivered == 0 &&
-        descriptor->close == nullptr) {
-      backend_.release(*descriptor);
-      descriptors_.erase(*descriptor);
-    }
+    give_up_if_unused(*descriptor);
   }
+  if (completion.has(Completion::orphaned)) --orphans_;
   completion.state_ = Completion::State::dead;
   --lent_;
   if (!completion.has(Completion::unreferenced)) --active_;
@@ -767,6 +837,7 @@ void Loop::rearm(Completion& completion) {
   }
   completion.flags_ &= Completion::unreferenced;
   completion.descriptor_ = nullptr;
+  completion.value_ = 0;
   if (operation.kind() == OperationKind::timer) limit_timer(completion);
   submit(completion);
 }

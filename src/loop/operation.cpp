@@ -57,18 +57,21 @@ const OperationType foreign_type{Kind::foreign, unordered,      at_once,       n
                                  nullptr,       Foreign::begin, Foreign::leave};
 
 // `call` is a function of both, with arguments made from `io`.
-#define WEV_OPERATION(kind, type, direction, traits, call)                               \
-  static Result perform_##type([[maybe_unused]] const Operation& operation,              \
-                               System* system) noexcept {                                \
-    [[maybe_unused]] const Io& io = operation.io;                                        \
-    if (((traits) & at_offset) != 0 && !Begin::has_offset(operation)) {                  \
-      return std::unexpected(std::errc::invalid_argument);                               \
-    }                                                                                    \
-    return system != nullptr ? system->call : sys::call;                                 \
-  }                                                                                      \
-  const OperationType type##_type {                                                      \
-    Kind::kind, direction, traits, perform_##type, examine, begin_of(Kind::kind, traits) \
+#define WEV_OPERATION_OF(kind, type, direction, traits, call, other)                               \
+  static Result perform_##type([[maybe_unused]] const Operation& operation,                        \
+                               System* system) noexcept {                                          \
+    [[maybe_unused]] const Io& io = operation.io;                                                  \
+    if (((traits) & at_offset) != 0 && !Begin::has_offset(operation)) {                            \
+      return std::unexpected(std::errc::invalid_argument);                                         \
+    }                                                                                              \
+    return system != nullptr ? system->call : sys::call;                                           \
+  }                                                                                                \
+  const OperationType type##_type {                                                                \
+    Kind::kind, direction, traits, perform_##type, examine, begin_of(Kind::kind, traits), nullptr, \
+        other                                                                                      \
   }
+#define WEV_OPERATION(kind, type, direction, traits, call) \
+  WEV_OPERATION_OF(kind, type, direction, traits, call, nullptr)
 #define WEV_IN(kind, traits, call) WEV_OPERATION(kind, kind, in, traits, call)
 #define WEV_OUT(kind, traits, call) WEV_OPERATION(kind, kind, out, traits, call)
 #define WEV_UNORDERED(kind, traits, call) WEV_OPERATION(kind, kind, unordered, traits, call)
@@ -77,11 +80,15 @@ WEV_OPERATION(poll, poll_in, in, waits, poll(io.fd, in));
 WEV_OPERATION(poll, poll_out, out, waits, poll(io.fd, out));
 
 WEV_IN(read, transfers, read(io.fd, buffer(io)));
-WEV_IN(readv, transfers | vectored, readv(io.fd, vectors(io)));
-WEV_UNORDERED(pread, blocks | at_offset, pread(io.fd, buffer(io), io.offset));
+WEV_OPERATION_OF(readv, readv, in, transfers | vectored, readv(io.fd, vectors(io)),
+                 &readv_part_type);
+WEV_OPERATION_OF(read, readv_part, in, transfers, read(io.fd, buffer(io)), &readv_type);
+WEV_UNORDERED(pread, blocks | moves_bytes | at_offset, pread(io.fd, buffer(io), io.offset));
 WEV_OUT(write, transfers, write(io.fd, buffer(io)));
-WEV_OUT(writev, transfers | vectored, writev(io.fd, vectors(io)));
-WEV_UNORDERED(pwrite, blocks | at_offset, pwrite(io.fd, buffer(io), io.offset));
+WEV_OPERATION_OF(writev, writev, out, transfers | vectored, writev(io.fd, vectors(io)),
+                 &writev_part_type);
+WEV_OPERATION_OF(write, writev_part, out, transfers, write(io.fd, buffer(io)), &writev_type);
+WEV_UNORDERED(pwrite, blocks | moves_bytes | at_offset, pwrite(io.fd, buffer(io), io.offset));
 
 WEV_UNORDERED(open, blocks, open(io.fd, path(io), io.flags, static_cast<std::uint32_t>(io.offset)));
 WEV_UNORDERED(pipe, at_once, pipe(ends(io)));
@@ -116,6 +123,7 @@ WEV_UNORDERED(unwatch_signal, at_once, unwatch_signal(io.fd));
 #undef WEV_OUT
 #undef WEV_IN
 #undef WEV_OPERATION
+#undef WEV_OPERATION_OF
 
 namespace {
 

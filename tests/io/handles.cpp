@@ -166,7 +166,7 @@ TEST_P(Contract, AStreamIsReadAndWrittenWhole) {
   EXPECT_TRUE(text_of(received) == sent);
 }
 
-TEST_P(Contract, ReadExactlyEndsShortAtTheEnd) {
+TEST_P(Contract, ReadExactlyFailsAtTheEndAndSaysHowFarItCame) {
   NEEDS(pipes);
   const auto [reader_fd, writer_fd] = pipe();
   Stream reader(loop(), reader_fd);
@@ -174,10 +174,13 @@ TEST_P(Contract, ReadExactlyEndsShortAtTheEnd) {
   EXPECT_EQ(rig().close(writer_fd), Result(0));
   std::array<std::byte, 100> buffer{};
   Request request;
-  Expected<std::size_t> read = 99;
-  request.start(reader.read_exactly(buffer), [&](Expected<std::size_t> size) { read = size; });
+  std::expected<std::size_t, TransferError> read = 99;
+  request.start(reader.read_exactly(buffer),
+                [&](std::expected<std::size_t, TransferError> size) { read = size; });
   run();
-  EXPECT_EQ(read, 5u);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error(), Errc::end_of_stream);
+  EXPECT_EQ(read.error().moved, 5u);
 }
 
 TEST_P(Contract, LinesAreReadOneByOneAndTheLastWithoutItsEnd) {
@@ -601,6 +604,39 @@ TEST_P(Contract, ACancelThatMeetsAPartOfALineEndsTheWhole) {
   EXPECT_EQ(rig().write(make_ready, "!"), Result(1));
   run();
   EXPECT_EQ(two.ends, 1);
+}
+
+// The number may be somebody else's by then.
+TEST_P(Contract, ADescriptorThatIsReleasedIsForgotten) {
+  NEEDS(pipes);
+  for (int i = 0; i < 3; ++i) {
+    const auto [reader, writer] = pipe();
+    Stream stream(loop(), reader);
+    std::array<std::byte, 4> buffer{};
+    Request reading;
+    Result got = 0;
+    reading.start(stream.read_some(buffer), [&](Result result) { got = result; });
+    look();
+    EXPECT_EQ(stream.release(), reader);
+    EXPECT_FALSE(stream.is_open());
+    EXPECT_EQ(rig().write(writer, "x"), Result(1));
+    run();
+    EXPECT_EQ(got, Result(1));
+    EXPECT_EQ(rig().close(reader), Result(0));
+    EXPECT_EQ(rig().close(writer), Result(0));
+  }
+}
+
+TEST_P(Contract, ATimerMayBeDestroyedJustBeforeItsLoop) {
+  auto other = rig().loop();
+  {
+    Timer timer(*other);
+    timer.after(1h, [] {});
+    EXPECT_TRUE(other->tick(RunMode::no_wait));
+    Timer adding(*other);
+    adding.every(1h, [] {});
+  }
+  other.reset();
 }
 
 }  // namespace wev::test

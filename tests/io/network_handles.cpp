@@ -63,11 +63,14 @@ TEST_P(Network, ATcpHandleConnectsCarriesBytesAndHalfCloses) {
     EXPECT_EQ(sent, 5u);
     EXPECT_TRUE(down);
     std::array<std::byte, 16> buffer{};
-    Expected<std::size_t> received = 0;
-    request.start(ends.server->read_exactly(buffer),
-                  [&received](Expected<std::size_t> size) { received = size; });
+    std::expected<std::size_t, TransferError> received = 0;
+    request.start(
+        ends.server->read_exactly(buffer),
+        [&received](std::expected<std::size_t, TransferError> size) { received = size; });
     run();
-    ASSERT_EQ(received, 5u);
+    ASSERT_FALSE(received);
+    EXPECT_EQ(received.error(), Errc::end_of_stream);
+    ASSERT_EQ(received.error().moved, 5u);
     EXPECT_EQ(text_of(std::span(buffer).first(5)), "hello");
   }
 }

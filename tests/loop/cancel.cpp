@@ -377,4 +377,37 @@ TEST_P(Contract, NoByteIsLostOrDoubledWhateverIsCanceled) {
   for (std::size_t i = 0; i < sent; ++i) ASSERT_EQ(received[i], byte(i)) << "at " << i;
 }
 
+// Cancels of one target, some of which are cancelled themselves.
+TEST_P(Contract, ManyCancelsOfOneTargetAreAnsweredInTheirOrder) {
+  Probe& target = timer("target", 1h);
+  std::vector<Probe*> cancels;
+  for (int i = 0; i < 6; ++i) {
+    cancels.push_back(&probe(std::to_string(i)));
+    cancel(*cancels.back(), target);
+  }
+  cancel(*cancels[0]);
+  cancel(*cancels[3]);
+  cancel(*cancels[5]);
+  run();
+  EXPECT_END(target, Errc::operation_canceled);
+  for (const std::size_t i : {0u, 3u, 5u}) EXPECT_END(*cancels[i], Errc::operation_canceled);
+  for (const std::size_t i : {1u, 2u, 4u}) EXPECT_END(*cancels[i], Result(0));
+  const std::string all = log();
+  EXPECT_LT(all.find('1'), all.find('2'));
+  EXPECT_LT(all.find('2'), all.find('4'));
+}
+
+TEST_P(Contract, DrainGivesUpOnCallbacksThatBeginAgainAndAgain) {
+  bool again = true;
+  Probe& endless = probe({}, [&](Probe& self) {
+    if (again) timer(self, 1h);
+    return Action::disarm;
+  });
+  timer(endless, 1h);
+  EXPECT_EQ(loop().drain(), Expected<void>(std::unexpected(Errc::never_drained)));
+  again = false;
+  EXPECT_TRUE(loop().drain());
+  EXPECT_EQ(loop().active(), 0u);
+}
+
 }  // namespace wev::test

@@ -446,6 +446,7 @@ TEST_P(Contract, AWholeTransferThatIsEndedEarlySaysHowFarItCame) {
   EXPECT_EQ(rig().write(writer, "some"), Result(4));
   run_until([&] { return late.calls() > 0; });
   EXPECT_END(late, Result(4));
+  EXPECT_EQ(late.completion.cut_short_by(), Errc::timed_out);
   cancel(nothing);
   run();
   EXPECT_END(nothing, Errc::operation_canceled);
@@ -454,7 +455,115 @@ TEST_P(Contract, AWholeTransferThatIsEndedEarlySaysHowFarItCame) {
   Probe& end = start("end", op::whole(op::read(reader, buffer.bytes)));
   run();
   EXPECT_END(end, Result(7));
+  EXPECT_EQ(end.completion.cut_short_by(), Errc::end_of_stream);
   EXPECT_EQ(buffer.text(7), "the end");
+  Probe& empty = start("empty", op::whole(op::read(reader, buffer.bytes)));
+  run();
+  EXPECT_END(empty, Result(0));
+  EXPECT_EQ(empty.completion.cut_short_by(), Errc::end_of_stream);
+  Probe& none = start("none", op::whole(op::read(reader, {})));
+  run();
+  EXPECT_END(none, Result(0));
+  EXPECT_EQ(none.completion.cut_short_by(), std::nullopt);
+}
+
+// In parts that end anywhere in them.
+TEST_P(Contract, AWholeTransferTakesSeveralBuffers) {
+  NEEDS(full_pipes);
+  const auto [reader, writer] = pipe();
+  std::string sent;
+  for (int i = 0; i < 50'000; ++i) sent += static_cast<char>('a' + i % 23);
+  const auto all = std::as_bytes(std::span(sent));
+  const std::array<IoVec, 5> out{all.first(1), all.subspan(1, 0), all.subspan(1, 30'000),
+                                 all.subspan(30'001, 19'999), all.subspan(50'000, 0)};
+  std::string received(50'000, '?');
+  const auto into = std::as_writable_bytes(std::span(received));
+  std::vector<IoVec> in;
+  for (std::size_t at = 0, size = 1; at < into.size(); at += size, size = size * 3 % 4'001 + 1) {
+    size = std::min(size, into.size() - at);
+    in.emplace_back(into.subspan(at, size));
+  }
+  Probe& writing =
+      probe("w", [](Probe& self) { return self.calls() < 2 ? Action::rearm : Action::disarm; });
+  add(writing, op::whole(op::writev(writer, out)));
+  for (int i = 0; i < 2; ++i) {
+    std::ranges::fill(received, '?');
+    Probe& reading = start("r", op::whole(op::readv(reader, in)));
+    run_until([&] { return reading.calls() > 0; });
+    EXPECT_END(reading, Result(50'000));
+    EXPECT_TRUE(received == sent);
+  }
+  run();
+  EXPECT_EQ(writing.results, (std::vector<Result>{50'000, 50'000}));
+}
+
+TEST_P(Contract, AWholeTransferOfSeveralBuffersThatIsCutShortSaysSo) {
+  NEEDS(pipes);
+  const auto [reader, writer] = pipe();
+  auto& first = make_buffer<3>();
+  auto& second = make_buffer<9>();
+  const std::array<IoVec, 2> in{first.bytes, second.bytes};
+  Probe& reading = start("r", op::whole(op::readv(reader, in)));
+  look();
+  EXPECT_EQ(rig().write(writer, "abcde"), Result(5));
+  EXPECT_EQ(rig().close(writer), Result(0));
+  run();
+  EXPECT_END(reading, Result(5));
+  EXPECT_EQ(reading.completion.cut_short_by(), Errc::end_of_stream);
+  EXPECT_EQ(reading.completion.operation().io.size, in.size());
+  EXPECT_EQ(std::string(first.text(3)).append(second.text(2)), "abcde");
+}
+
+TEST_P(Contract, AWholeTransferAtAnOffsetIsWhole) {
+  NEEDS(files);
+  const int fd = file("0123456789");
+  auto& buffer = make_buffer<6>();
+  Probe& read = start("read", op::whole(op::pread(fd, buffer.bytes, 2)));
+  run();
+  EXPECT_END(read, Result(6));
+  EXPECT_EQ(buffer.text(6), "234567");
+  Probe& end = start("end", op::whole(op::pread(fd, buffer.bytes, 7)));
+  run();
+  EXPECT_END(end, Result(3));
+  EXPECT_EQ(end.completion.cut_short_by(), Errc::end_of_stream);
+  EXPECT_EQ(end.completion.operation().io.offset, 7u);
+  const std::string text(5'000, 'x');
+  Probe& written = start("written", op::whole(op::pwrite(fd, bytes_of(text), 5)));
+  run();
+  EXPECT_END(written, Result(5'000));
+}
+
+// Numbers that leave the loop -----------------------------------------------------------
+
+TEST_P(Contract, ACloseThatIsCanceledBeforeItBeganClosesAllTheSame) {
+  NEEDS(pipes);
+  const auto [reader, writer] = pipe();
+  Probe& closing = start("closing", op::close(reader));
+  cancel(closing);
+  Probe& told = probe("told");
+  cancel(told, closing);
+  run();
+  EXPECT_END(closing, Result(0));
+  EXPECT_END(told, Errc::too_late);
+  EXPECT_FALSE(rig().close(reader)) << "it is closed";
+  EXPECT_EQ(rig().close(writer), Result(0));
+}
+
+TEST_P(Contract, WhatIsClosedByPerformIsForgotten) {
+  NEEDS(pipes);
+  for (int i = 0; i < 3; ++i) {
+    const auto [reader, writer] = pipe();
+    auto& buffer = make_buffer<4>();
+    Probe& reading = start("reading", op::read(reader, buffer.bytes));
+    look();
+    EXPECT_EQ(loop().perform(op::close(reader)),
+              Result(std::unexpected(std::errc::device_or_resource_busy)));
+    EXPECT_EQ(rig().write(writer, "x"), Result(1));
+    run();
+    EXPECT_END(reading, Result(1));
+    EXPECT_EQ(loop().perform(op::close(reader)), Result(0));
+    EXPECT_EQ(loop().perform(op::close(writer)), Result(0));
+  }
 }
 
 // Several operations on one descriptor ------------------------------------------------

@@ -420,6 +420,34 @@ TEST_P(Contract, ATaskReadsLinesAsTheyCome) {
   EXPECT_EQ(lines, "[one\n][two\n][\n][last]");
 }
 
+// What cut it short, and how far it came.
+TEST_P(Contract, AWholeReadThatIsCutShortIsAnError) {
+  NEEDS(pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  const Stream reader(loop(), reader_fd);
+  std::array<std::byte, 8> buffer{};
+  const auto task = [&]() -> Task<> {
+    const auto late = co_await reader.read_exactly(buffer).within(1ms);
+    EXPECT_FALSE(late);
+    EXPECT_EQ(late.error(), Errc::timed_out);
+    EXPECT_EQ(late.error().moved, 0u);
+    EXPECT_EQ(rig().write(writer_fd, "abc"), Result(3));
+    const auto some = co_await timeout(20ms, reader.read_exactly(buffer));
+    EXPECT_FALSE(some);
+    EXPECT_EQ(some.error(), Errc::timed_out);
+    std::size_t moved = some.error().moved;
+    EXPECT_LE(moved, 3u);
+    EXPECT_EQ(rig().write(writer_fd, "de"), Result(2));
+    EXPECT_EQ(rig().close(writer_fd), Result(0));
+    const auto ended = co_await reader.read_exactly(buffer);
+    EXPECT_FALSE(ended);
+    EXPECT_EQ(ended.error(), Errc::end_of_stream);
+    moved += ended.error().moved;
+    EXPECT_EQ(moved, 5u);
+  };
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
+}
+
 TEST_P(Contract, AnAwaitedReadHasItsDeadline) {
   NEEDS(pipes);
   const auto ends = pipe();

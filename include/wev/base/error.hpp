@@ -37,6 +37,8 @@ enum class Errc : std::uint16_t {
   nested_run,              ///< run(), tick() or drain() from inside a callback
   deadlock,                ///< nothing in flight can ever end, see Loop::run
   closed,                  ///< a Channel that was closed, and holds nothing to receive
+  end_of_stream,           ///< there were fewer bytes than had to be read
+  never_drained,           ///< callbacks begin something again and again, see Loop::drain
   no_such_backend,         ///< WEV_BACKEND names none of this platform, see make_backend
 };
 
@@ -125,6 +127,8 @@ class Error {
       case Errc::nested_run: return std::errc::operation_in_progress;
       case Errc::deadlock: return std::errc::resource_deadlock_would_occur;
       case Errc::closed: return std::errc::broken_pipe;
+      case Errc::end_of_stream: return std::errc::no_message_available;
+      case Errc::never_drained: return std::errc::device_or_resource_busy;
       case Errc::no_such_backend: return std::errc::invalid_argument;
     }
     return std::errc{};
@@ -148,6 +152,19 @@ class Error {
   Domain domain_;
 };
 static_assert(sizeof(Error) == 4);
+
+/// Why a transfer of all of a buffer was cut short, and after how many bytes. As good as the
+/// Error that it is.
+class TransferError : public Error {
+ public:
+  template <class Code>
+    requires std::is_convertible_v<Code, Error>
+  constexpr TransferError(Code why,
+                          std::size_t bytes = 0) noexcept  // NOLINT(google-explicit-constructor)
+      : Error(why), moved(bytes) {}
+
+  std::size_t moved;
+};
 
 /// How an operation ended: a count (bytes, periods, a new descriptor; each
 /// operation says which) or why it failed.

@@ -24,13 +24,22 @@ class File : public Stream {
     return {loop, op::open(op::working_directory, path, flags, mode)};
   }
 
-  /// End with the bytes moved: fewer than buffer.size() only at the end of the file
-  /// or where a signal or a full disk cut it short.
+  /// End with the bytes moved: often fewer than buffer.size(), not only at the end of the file.
+  /// Files of /proc give a page at a time, Linux moves at most 2 GiB at once, Wasmtime 64 KiB.
+  /// 0 bytes read are the end.
   Awaitable<> read_at(MutableBuffer buffer, std::uint64_t offset) const noexcept {
     return {loop(), op::pread(fd(), buffer, offset)};
   }
   Awaitable<> write_at(ConstBuffer buffer, std::uint64_t offset) const noexcept {
     return {loop(), op::pwrite(fd(), buffer, offset)};
+  }
+
+  /// End with buffer.size(), never with fewer: see Stream::read_exactly and write_all.
+  Awaitable<ToAll> read_exactly_at(MutableBuffer buffer, std::uint64_t offset) const noexcept {
+    return {loop(), op::whole(op::pread(fd(), buffer, offset))};
+  }
+  Awaitable<ToAll> write_all_at(ConstBuffer buffer, std::uint64_t offset) const noexcept {
+    return {loop(), op::whole(op::pwrite(fd(), buffer, offset))};
   }
 
   /// Ends with its size in bytes.

@@ -2,7 +2,7 @@
 //
 // Owns one descriptor on one loop. Moving moves the ownership; what is in flight
 // is the requests' and does not notice. Destroying closes: at once if nothing is
-// in flight, else as soon as the loop has cancelled that.
+// in flight, else as soon as the loop has cancelled that. The loop outlives its handles.
 #pragma once
 
 #include <utility>
@@ -35,19 +35,25 @@ class Handle {
     WEV_ASSERT(loop_ != nullptr, "Handle: it was never opened");
     return *loop_;
   }
-  /// Gives the descriptor away.
-  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+  /// Gives the descriptor away. What the loop knows of it is forgotten, once nothing is in
+  /// flight on it.
+  [[nodiscard]] int release() noexcept {
+    if (is_open()) (void)loop_->forget(fd_);
+    return let_go();
+  }
 
   /// What is in flight ends with operation_canceled, then the descriptor is
   /// closed, then this ends, with nothing; it is not interrupted. The handle is not
   /// open any more when this returns: begin it, and once. REQUIRES: is_open().
   Awaitable<ToNothing> close() noexcept {
     WEV_ASSERT(is_open(), "Handle::close: it is not open");
-    return {*loop_, op::close(release())};
+    return {*loop_, op::close(let_go())};
   }
 
  protected:
-  Handle(Loop& loop, int fd, bool owned = true) noexcept : loop_(&loop), fd_(fd), owned_(owned) {}
+  Handle(Loop& loop, int fd, bool owned = true) noexcept : loop_(&loop), fd_(fd), owned_(owned) {
+    if (is_open()) ++loop_->handles_;
+  }
 
   /// Carries out now what never waits.
   Expected<void> perform(const Operation& operation) const {
@@ -59,6 +65,10 @@ class Handle {
 
  private:
   void reset() noexcept;
+  int let_go() noexcept {
+    if (is_open()) --loop_->handles_;
+    return std::exchange(fd_, -1);
+  }
 
   Loop* loop_ = nullptr;
   int fd_ = -1;

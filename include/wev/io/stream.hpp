@@ -62,8 +62,9 @@ class Stream : public Handle {
   /// Ends with the bytes read: at least one, or 0 at the end.
   Awaitable<> read_some(MutableBuffer buffer) const noexcept { return {loop(), reading(buffer)}; }
 
-  /// Ends with buffer.size(), or fewer, see op::whole.
-  Awaitable<> read_exactly(MutableBuffer buffer) const noexcept {
+  /// Ends with buffer.size(), never with fewer: what cuts it short is a TransferError, with
+  /// how many bytes are in the buffer by then. Errc::end_of_stream: there were no more.
+  Awaitable<ToAll> read_exactly(MutableBuffer buffer) const noexcept {
     return {loop(), op::whole(reading(buffer))};
   }
 
@@ -101,9 +102,9 @@ class Stream : public Handle {
   /// Ends with the bytes written, at least one.
   Awaitable<> write_some(ConstBuffer buffer) const noexcept { return {loop(), writing(buffer)}; }
 
-  /// Ends with buffer.size(), or fewer, see op::whole. No other write comes between
-  /// its parts.
-  Awaitable<> write_all(ConstBuffer buffer) const noexcept {
+  /// Ends with buffer.size(), never with fewer: what cuts it short is a TransferError, with
+  /// how many bytes were written by then. No other write comes between its parts.
+  Awaitable<ToAll> write_all(ConstBuffer buffer) const noexcept {
     return {loop(), op::whole(writing(buffer))};
   }
 
@@ -114,6 +115,13 @@ class Stream : public Handle {
   }
   Awaitable<> write_vectored(std::span<const IoVec> buffers) const noexcept {
     return {loop(), op::writev(fd(), buffers)};
+  }
+  /// read_exactly and write_all with several buffers, at most op::most_whole_buffers.
+  Awaitable<ToAll> read_exactly_vectored(std::span<const IoVec> buffers) const noexcept {
+    return {loop(), op::whole(op::readv(fd(), buffers))};
+  }
+  Awaitable<ToAll> write_all_vectored(std::span<const IoVec> buffers) const noexcept {
+    return {loop(), op::whole(op::writev(fd(), buffers))};
   }
 
  protected:

@@ -96,7 +96,6 @@ class WriteQueue {
   static Expected<void> prepare(RequestBase& request, Operation& operation) noexcept;
 
   void start();
-  void write_on();
   void has_written(Expected<std::size_t> size);
   void tell_those_who_wait() noexcept;
 

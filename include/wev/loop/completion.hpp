@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "wev/base/assert.hpp"
 #include "wev/base/clock.hpp"
@@ -60,6 +61,12 @@ class Completion : private Link {
   [[nodiscard]] bool has_ended() const noexcept { return state_ != State::dead && has(ended); }
   [[nodiscard]] const Operation& operation() const noexcept { return operation_; }
 
+  /// For a callback: why an op::whole has moved fewer bytes than it was to; nullopt if it has
+  /// not. Errc::end_of_stream, Errc::operation_canceled, Errc::timed_out, or as the system says.
+  [[nodiscard]] std::optional<Error> cut_short_by() const noexcept {
+    return has(cut_short) ? std::optional(error_) : std::nullopt;
+  }
+
   /// When the operation ends with Errc::timed_out; `never` for none. For a
   /// timer, when it ends.
   [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
@@ -97,6 +104,10 @@ class Completion : private Link {
     begun = 64,          // foreign, and start was called
     limited = 128,       // a timer that stands in the heap by its deadline, not by its time
     owned = 256,         // posted, in memory that its callback frees
+    cut_short = 512,     // it was to move all of its buffer and did not: error_ is why
+    paused = 1024,       // it goes on in the next tick
+    counted = 2048,      // among its descriptor's `coming`
+    orphaned = 4096,     // see Loop::orphan
   };
   static constexpr std::uint32_t not_in_heap = UINT32_MAX;
 
@@ -133,10 +144,10 @@ class Completion : private Link {
   Callback callback_ = nullptr;
   void* userdata_ = nullptr;
   Loop* loop_ = nullptr;
-  Completion* cancels_ = nullptr;     // those that wait for this one, oldest first
+  Completion* cancels_ = nullptr;     // the oldest of those that wait for this one
   Descriptor* descriptor_ = nullptr;  // set when started on one
   Instant deadline_ = never;
-  std::size_t value_ = 0;
+  std::size_t value_ = 0;  // until an op::whole ends, what its parts have moved
 };
 
 static_assert(sizeof(Completion) <= (sizeof(void*) == 8 ? 128 : 96));
@@ -152,7 +163,14 @@ class CompletionQueue {
     WEV_ASSERT(completion.has(Completion::in_backend),
                "CompletionQueue::push: the backend does not have this operation");
     completion.clear(Completion::in_backend);
-    completion.set_result(result);
+    if (completion.wants_whole() && result) {
+      // What is in value_ stays.
+      WEV_ASSERT(*result <= UINT32_MAX, "CompletionQueue::push: too many bytes at once");
+      completion.failed_ = false;
+      completion.note = static_cast<BackendNote>(*result);
+    } else {
+      completion.set_result(result);
+    }
     completion.unlink();
     list_.push_back(completion);
   }

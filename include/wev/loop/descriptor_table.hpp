@@ -18,7 +18,8 @@
 
 namespace wev {
 
-struct Descriptor : Allocated {
+/// A link of those of which something is to go on.
+struct Descriptor : Allocated, Link {
   /// The program's name for it, and the table's key.
   int number = -1;
   /// The system's handle of it. The same number, unless Backend::know says otherwise.
@@ -34,8 +35,12 @@ struct Descriptor : Allocated {
   std::size_t users = 0;
   /// Those that have ended, and whose callback is still to come: it may go on.
   std::size_t undelivered = 0;
+  /// Those that were added and not started.
+  std::size_t coming = 0;
   /// An operation ended with bad_file_descriptor.
   bool bad = false;
+  /// It is given away: what is known of it goes with the last operation.
+  bool leaving = false;
   /// The close that ends this entry, once it has begun.
   Completion* close = nullptr;
 
@@ -43,6 +48,10 @@ struct Descriptor : Allocated {
     return queues[static_cast<std::size_t>(direction)];
   }
   [[nodiscard]] bool idle() const noexcept { return users == 0; }
+  /// Nothing is on it, and nobody is still to be told.
+  [[nodiscard]] bool unused() const noexcept {
+    return idle() && undelivered == 0 && coming == 0 && close == nullptr;
+  }
   /// `native` on POSIX.
   [[nodiscard]] int fd() const noexcept { return static_cast<int>(native); }
 };
@@ -59,7 +68,7 @@ class DescriptorTable {
   [[nodiscard]] Descriptor* find(int number) const noexcept;
   /// Finds or makes. nullptr: out of memory, nothing changed.
   [[nodiscard]] Descriptor* obtain(int number) noexcept;
-  /// REQUIRES: descriptor.idle().
+  /// REQUIRES: descriptor.idle(). Stays, as if it were new, while operations are coming.
   void erase(Descriptor& descriptor) noexcept;
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -81,6 +90,7 @@ class DescriptorTable {
 
   Descriptor** slots_ = nullptr;
   std::size_t mask_ = 0;
+  unsigned shift_ = 0;  // of a hash of 32 bits, to those of the mask
   std::size_t size_ = 0;
   Array<Descriptor*> spare_;  // recycled entries; has room for all there are
 };

@@ -120,7 +120,8 @@ class Loop : public Allocated {
   /// Carries out `operation` now, outside of all queues: for what never waits
   /// (socket, bind, listen, set_option, local_address, ...), before a program
   /// runs for example. What would wait ends with
-  /// resource_unavailable_try_again, what blocks blocks.
+  /// resource_unavailable_try_again, what blocks blocks. A close of what is in use here is
+  /// device_or_resource_busy.
   /// REQUIRES: it is none of noop, cancel, timer, async_wait, foreign.
   Result perform(const Operation& operation);
 
@@ -171,12 +172,18 @@ class Loop : public Allocated {
 
   /// Tells that `fd` will be closed by someone else than op::close: what was found
   /// out about it is dropped. Where it has a duplicate, it has to be told before.
-  /// false: operations are in flight on it, or their callbacks are still to come.
+  /// false: operations are in flight on it, or their callbacks are still to come; it is
+  /// dropped with the last of them.
   bool forget(int fd);
 
   /// Closes `fd`, which its owner has let go of: now, or as soon as what is in flight on
   /// it has ended with operation_canceled. Nobody is told. ~Loop waits for it.
   void discard(int fd) noexcept;
+
+  /// For who keeps completions in memory of its own, which their callbacks free: nobody waits
+  /// for this one any more, so the loop may end before it has, and delivers it then.
+  /// REQUIRES: it is lent to this loop.
+  void orphan(Completion& completion) noexcept;
 
   // Running ------------------------------------------------------------------
 
@@ -203,7 +210,8 @@ class Loop : public Allocated {
   /// Cancels all that is lent and delivers it, unreferenced ones included, and
   /// what callbacks add meanwhile. Closes that were added are carried out; what
   /// cannot be interrupted is waited for. Joins the backend's own threads. Fails
-  /// as run() does.
+  /// as run() does; with Errc::never_drained where callbacks that hear of
+  /// operation_canceled begin something again, ten thousand times one after the other.
   std::expected<void, Error> drain();
 
   /// Whether this is called from inside run(), tick() or drain().
@@ -256,6 +264,7 @@ class Loop : public Allocated {
  private:
   friend class Async;
   friend class Foreign;
+  friend class Handle;
   friend struct Begin;
 
   // Lending.
@@ -273,6 +282,7 @@ class Loop : public Allocated {
   void wake() noexcept;
   void ask_for_turn() noexcept;
   std::expected<std::size_t, Error> turn(RunMode mode);
+  void resume_paused();
   void start_submissions();
   std::expected<std::size_t, Error> fire_timers();
   std::expected<void, Error> look_before_giving_up();
@@ -290,16 +300,18 @@ class Loop : public Allocated {
   void start_loose(Completion& completion);
   void start_on_descriptor(Completion& completion);
   static bool is_connecting(Descriptor& descriptor);
-  bool is_about_to_start(int fd);
   void start_next(Descriptor& descriptor, Direction direction);
   void start_in_backend(Completion& completion);
   std::optional<Result> begin_in_backend(Completion& completion);
   static bool goes_on(Completion& completion, Result result);
+  void pause(Completion& completion);
   void start_close(Descriptor& descriptor);
 
   // Ending.
   void end(Completion& completion, Result result);
   void settle(Completion& completion, Result result);
+  static Result sum_up(Completion& completion, Result last);
+  void give_up_if_unused(Descriptor& descriptor);
   void withdraw(Completion& completion, Errc reason);
   void leave_target(Completion& cancel);
   void answer_cancels(Completion& target);
@@ -315,6 +327,7 @@ class Loop : public Allocated {
   List<Completion> submissions_;  // added, started by the next tick
   TimerHeap timers_;              // timers and the deadlines of others
   DescriptorTable descriptors_;
+  List<Descriptor> paused_;  // on which something goes on in the next tick
   List<Async> asyncs_;
   List<Completion> loose_;  // in flight, on no descriptor
   List<Completion> ended_;  // delivered by step 5
@@ -342,7 +355,8 @@ class Loop : public Allocated {
   std::size_t active_ = 0;  // referenced and lent
   std::size_t lent_ = 0;
   std::size_t in_backend_ = 0;  // in flight
-  std::size_t discarded_ = 0;   // lent by discard()
+  std::size_t orphans_ = 0;     // lent, and nobody waits for them
+  std::size_t handles_ = 0;     // that are open on it
   Instant now_;
   Instant looked_at_;           // when descriptors were last looked at
   Instant seen_until_{};        // what came before this has been looked at

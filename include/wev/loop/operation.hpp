@@ -28,6 +28,7 @@
 #include <span>
 #include <type_traits>
 
+#include "wev/base/assert.hpp"
 #include "wev/base/clock.hpp"
 #include "wev/base/error.hpp"
 #include "wev/sys/system.hpp"
@@ -112,6 +113,9 @@ struct OperationType {
   void (*begin)(Loop& loop, Completion& completion) noexcept;
   /// Of foreign operations: how one ends early, see foreign.hpp.
   bool (*leave)(Completion& completion) noexcept = nullptr;
+  /// Of those with several buffers: what moves a part of one; and of that, the former. For
+  /// op::whole.
+  const OperationType* other = nullptr;
 };
 
 /// A file's offsets end here.
@@ -152,7 +156,8 @@ struct Operation {
   };
   struct Cancel {
     Completion* target;
-    Completion* next;  ///< the loop's: another cancel of the same target
+    Completion* next;  ///< the loop's: the others of the same target, in a ring
+    Completion* prev;
   };
 
   const OperationType* type;
@@ -189,9 +194,11 @@ extern const OperationType poll_in_type;
 extern const OperationType poll_out_type;
 extern const OperationType read_type;
 extern const OperationType readv_type;
+extern const OperationType readv_part_type;
 extern const OperationType pread_type;
 extern const OperationType write_type;
 extern const OperationType writev_type;
+extern const OperationType writev_part_type;
 extern const OperationType pwrite_type;
 extern const OperationType duplicate_type;
 extern const OperationType recv_type;
@@ -308,11 +315,19 @@ inline Operation pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t
   return internal::io(pwrite_type, fd, buffer, offset);
 }
 
-/// A read, write, recv or send that goes on until all of its buffer has been moved,
-/// before any other in its direction has its turn. Ends with the bytes moved:
-/// fewer only if the stream ended, or the operation was cancelled, timed out or
-/// failed when some had been moved already; then the next one says why.
+/// Of op::whole.
+inline constexpr std::size_t most_whole_buffers = 32'767;
+
+/// A read, write, recv or send, also with several buffers or at an offset, that goes on until
+/// all of its bytes have been moved, before any other in its direction has its turn. Ends with
+/// the bytes moved. Where that is fewer, Completion::cut_short_by() says why: the stream has
+/// ended, it was cancelled, timed out or failed. It fails itself only when nothing was moved.
+/// REQUIRES: at most most_whole_buffers, and no recv_peek.
 inline Operation whole(Operation operation) noexcept {
+  WEV_ASSERT(operation.has(moves_bytes), "op::whole: the operation moves no bytes, or a message");
+  WEV_ASSERT(!operation.has(vectored) || operation.io.size <= most_whole_buffers,
+             "op::whole: more than 32,767 buffers");
+  WEV_ASSERT(operation.io.flags == 0, "op::whole: of a recv_peek");
   operation.io.flags |= transfer_whole;
   return operation;
 }

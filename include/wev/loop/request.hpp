@@ -33,6 +33,11 @@ class RequestBase;
 struct ToCount {
   Expected<std::size_t> operator()(RequestBase&, Result result) const noexcept { return result; }
 };
+/// The count, which is all; else a TransferError. Of an op::whole.
+struct ToAll {
+  std::expected<std::size_t, TransferError> operator()(RequestBase& request,
+                                                       Result result) const noexcept;
+};
 /// Nothing but success.
 struct ToNothing {
   Expected<void> operator()(RequestBase&, Result result) const noexcept {
@@ -118,6 +123,7 @@ class RequestBase {
   }
 
   [[nodiscard]] const Operation& operation() const noexcept { return completion_.operation(); }
+  [[nodiscard]] const Completion& completion() const noexcept { return completion_; }
   [[nodiscard]] Loop& loop() const noexcept { return *loop_; }
   /// What the Awaitable was made with.
   [[nodiscard]] void* context() const noexcept { return context_; }
@@ -178,6 +184,15 @@ class RequestBase {
   Error error_{std::errc{}};
   bool canceled_ = false;  // for again()
 };
+
+inline std::expected<std::size_t, TransferError> ToAll::operator()(RequestBase& request,
+                                                                   Result result) const noexcept {
+  if (!result) return std::unexpected(TransferError(result.error()));
+  if (const auto why = request.completion().cut_short_by()) {
+    return std::unexpected(TransferError(*why, *result));
+  }
+  return *result;
+}
 
 class Request : public RequestBase {
  public:

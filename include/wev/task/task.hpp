@@ -57,11 +57,13 @@ namespace wev {
 template <class T>
 class Task;
 
-/// Whether a type is std::expected<..., Error>, and so can say that there is no memory.
+/// Whether a type is a std::expected that an Error fits in, and so can say that there is no
+/// memory.
 template <class T>
 inline constexpr bool is_expected = false;
-template <class T>
-inline constexpr bool is_expected<Expected<T>> = true;
+template <class T, class E>
+  requires std::is_convertible_v<Error, E>
+inline constexpr bool is_expected<std::expected<T, E>> = true;
 
 /// What a T becomes where an Error may come in its place.
 template <class T>
@@ -69,8 +71,9 @@ struct AsExpected {
   using type = Expected<T>;
 };
 template <class T>
-struct AsExpected<Expected<T>> {
-  using type = Expected<T>;
+  requires is_expected<T>
+struct AsExpected<T> {
+  using type = T;
 };
 template <class T>
 using as_expected = AsExpected<T>::type;

@@ -58,8 +58,11 @@ class [[nodiscard("begins when it is awaited")]] Timeout {
       if constexpr (is_expected<T>) {
         cut_short = !result && result.error() == Errc::operation_canceled;
       }
-      if (reason() && cut_short) return std::unexpected(*reason());
-      return result;
+      if (!reason() || !cut_short) return result;
+      if constexpr (requires { result.error().moved; }) {
+        if (!result) return std::unexpected(TransferError(*reason(), result.error().moved));
+      }
+      return std::unexpected(*reason());
     }
 
    private:
