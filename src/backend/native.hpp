@@ -23,7 +23,7 @@ class NativeBackend : public Backend {
   Expected<void> arm() override;
 
  protected:
-  explicit NativeBackend(const NativeOptions& options) noexcept : blocking_(options.pool, waker_) {}
+  explicit NativeBackend(const NativeOptions& options) noexcept : blocking_(options, waker_) {}
 
   /// When a wait until `deadline` begins. Reading the clock is not free, so it is not
   /// read where it does not matter: without a deadline.
