@@ -77,9 +77,10 @@ std::expected<OwnedFd, Error> copy_above_stdio(int fd) noexcept {
   return copy;
 }
 
-std::expected<OwnedFd, Error> above_stdio(OwnedFd fd) noexcept {
-  if (fd.get() > STDERR_FILENO) return fd;
-  return copy_above_stdio(fd.get());
+std::expected<OwnedFd, Error> moved_above_stdio(OwnedFd fd) noexcept {
+  OwnedFd moved = above_stdio(std::move(fd));
+  if (!moved.is_open()) return std::unexpected(last_error());
+  return moved;
 }
 
 // What the child has as one of its first three, and our end if it is a pipe.
@@ -93,9 +94,9 @@ std::expected<StdioEnds, Error> make_pipe(bool child_reads) noexcept {
   if (open_pipe(ends.data(), false) != 0) return std::unexpected(last_error());
   OwnedFd reader(ends[0]);
   OwnedFd writer(ends[1]);
-  auto childs = above_stdio(std::move(child_reads ? reader : writer));
+  auto childs = moved_above_stdio(std::move(child_reads ? reader : writer));
   if (!childs) return std::unexpected(childs.error());
-  auto ours = above_stdio(std::move(child_reads ? writer : reader));
+  auto ours = moved_above_stdio(std::move(child_reads ? writer : reader));
   if (!ours) return std::unexpected(ours.error());
   set_nonblocking(ours->get(), true);
   return StdioEnds{std::move(*childs), std::move(*ours)};
@@ -107,7 +108,7 @@ std::expected<StdioEnds, Error> make_stdio(int i, const ChildStdio& stdio) noexc
   if (stdio.kind == ChildStdio::Kind::null) {
     OwnedFd null(::open("/dev/null", O_CLOEXEC | (i == STDIN_FILENO ? O_RDONLY : O_WRONLY)));
     if (!null.is_open()) return std::unexpected(last_error());
-    childs = above_stdio(std::move(null));
+    childs = moved_above_stdio(std::move(null));
   } else {
     const bool inherits = stdio.kind == ChildStdio::Kind::inherit;
     childs = copy_above_stdio(inherits ? i : stdio.fd);
@@ -193,7 +194,7 @@ class SpawnArguments {
 std::expected<OwnedFd, Error> look_after(pid_t pid) noexcept {
   OwnedFd process(open_process(pid));
   if (!process.is_open()) return std::unexpected(last_error());
-  return above_stdio(std::move(process));
+  return moved_above_stdio(std::move(process));
 }
 
 // A child that cannot be looked after.
