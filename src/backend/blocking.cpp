@@ -52,6 +52,7 @@ struct Blocking::Job final : ThreadPool::Work, Allocated {
   Blocking& owner;
   const std::uint32_t index;
   Completion* completion = nullptr;
+  ThreadPool* pool = nullptr;
   Operation operation{};
   Result result = 0;
   Job* next = nullptr;
@@ -70,15 +71,20 @@ void Blocking::wait_for_threads() const noexcept {
 
 void Blocking::join() noexcept {
   wait_for_threads();
-  if (owned_ != nullptr) owned_->join();
+  for (const Pool* pool : {&functions_, &files_}) {
+    if (pool->owned != nullptr) pool->owned->join();
+  }
 }
 
-ThreadPool* Blocking::pool() noexcept {
-  if (pool_ == nullptr) {
-    owned_.reset(new (std::nothrow) ThreadPool);
-    pool_ = owned_.get();
+ThreadPool* Blocking::pool_for(const Operation& operation) noexcept {
+  const bool is_function = operation.kind() == OperationKind::run_blocking;
+  if (is_function && operation.blocking.pool != nullptr) return operation.blocking.pool;
+  Pool& pool = is_function ? functions_ : files_;
+  if (pool.used == nullptr) {
+    pool.owned.reset(new (std::nothrow) ThreadPool);
+    pool.used = pool.owned.get();
   }
-  return pool_;
+  return pool.used;
 }
 
 Blocking::Job* Blocking::obtain() noexcept {
@@ -101,10 +107,11 @@ void Blocking::recycle(Job& job) noexcept {
 
 std::optional<Result> Blocking::start(Completion& completion) noexcept {
   if (auto cached = read_cached(completion.operation())) return cached;
-  ThreadPool* pool = this->pool();
+  ThreadPool* pool = pool_for(completion.operation());
   Job* job = pool == nullptr ? nullptr : obtain();
   if (job == nullptr) return std::unexpected(std::errc::not_enough_memory);
   job->completion = &completion;
+  job->pool = pool;
   job->operation = completion.operation();
   completion.note = job->index | here;
   on_threads_.fetch_add(1, std::memory_order_relaxed);
@@ -116,7 +123,7 @@ std::optional<Result> Blocking::start(Completion& completion) noexcept {
 
 std::optional<Result> Blocking::cancel(Completion& completion) noexcept {
   Job& job = *jobs_[completion.note & ~here];
-  if (!pool_->withdraw(job)) return std::nullopt;
+  if (!job.pool->withdraw(job)) return std::nullopt;
   on_threads_.fetch_sub(1, std::memory_order_relaxed);
   recycle(job);
   return std::unexpected(Errc::operation_canceled);

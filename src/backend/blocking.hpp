@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "backend/waker.hpp"
+#include "wev/backend/backends.hpp"
 #include "wev/backend/thread_pool.hpp"
 #include "wev/base/array.hpp"
 #include "wev/base/notify_stack.hpp"
@@ -20,8 +21,9 @@ namespace wev {
 
 class Blocking {
  public:
-  /// `pool`: nullptr for one of its own, made when it is needed.
-  Blocking(ThreadPool* pool, Waker& waker) noexcept : pool_(pool), waker_(waker) {}
+  /// Pools: nullptr for one of its own, made when it is needed.
+  Blocking(const NativeOptions& options, Waker& waker) noexcept
+      : functions_{options.pool, {}}, files_{options.file_pool, {}}, waker_(waker) {}
   /// REQUIRES: nothing is in flight.
   ~Blocking();
   Blocking(const Blocking&) = delete;
@@ -44,13 +46,20 @@ class Blocking {
 
   static constexpr std::uint32_t here = 1u << 31;
 
-  [[nodiscard]] ThreadPool* pool() noexcept;
+  // What waits for disks, and what programs run and may wait for anything, do not wait for
+  // each other.
+  struct Pool {
+    ThreadPool* used;
+    std::unique_ptr<ThreadPool> owned;
+  };
+
+  [[nodiscard]] ThreadPool* pool_for(const Operation& operation) noexcept;
   [[nodiscard]] Job* obtain() noexcept;
   void recycle(Job& job) noexcept;
   void wait_for_threads() const noexcept;
 
-  ThreadPool* pool_;
-  std::unique_ptr<ThreadPool> owned_;
+  Pool functions_;
+  Pool files_;
   Waker& waker_;
   Array<Job*> jobs_;            // note is the index, with `here`
   Array<std::uint32_t> spare_;  // indexes of those in no use; has room for all

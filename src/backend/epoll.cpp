@@ -11,7 +11,7 @@ namespace wev {
 
 Epoll::Epoll(const BackendOptions& options) noexcept
     : ReadinessBackend(options.native),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      epoll_(sys::above_stdio(sys::OwnedFd(::epoll_create1(EPOLL_CLOEXEC)))),
       fine_((options.native.without & linux_fine_timeouts) == 0) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
@@ -27,12 +27,12 @@ Expected<bool> Epoll::add(Descriptor& descriptor) noexcept {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
   event.data.ptr = &descriptor;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor.fd(), &event) == 0) return true;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor.number, &event) == 0) return true;
   const Error error = sys::last_error();
   if (error == std::errc::operation_not_permitted) return false;  // a file
   // Left from one that was closed behind our back, and had a duplicate.
   if (error == std::errc::file_exists &&
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, descriptor.fd(), &event) == 0) {
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, descriptor.number, &event) == 0) {
     return true;
   }
   return std::unexpected(error);
@@ -40,7 +40,7 @@ Expected<bool> Epoll::add(Descriptor& descriptor) noexcept {
 
 void Epoll::remove(Descriptor& descriptor) noexcept {
   epoll_event unused{};
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, descriptor.fd(), &unused);
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, descriptor.number, &unused);
 }
 
 Expected<void> Epoll::poll(Instant until, Instant now) noexcept {

@@ -53,6 +53,16 @@ bool uses_a_position(OperationKind kind) noexcept {
   return kind == read || kind == readv || kind == write || kind == writev;
 }
 
+// The ring's number. false, and errno: there is no other.
+bool move_above_stdio(io_uring& ring) noexcept {
+  if (ring.ring_fd > STDERR_FILENO) return true;
+  const int moved = ::fcntl(ring.ring_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (moved < 0) return false;
+  ::close(ring.ring_fd);
+  ring.ring_fd = ring.enter_ring_fd = moved;
+  return true;
+}
+
 NativeMessage& native_message(const Operation& operation) noexcept {
   return *reinterpret_cast<NativeMessage*>(operation.io.message->header.data());
 }
@@ -109,6 +119,11 @@ std::expected<void, Error> IoUring::set_up(std::uint32_t without) noexcept {
     ::io_uring_queue_exit(&made);
     return std::unexpected(std::errc::function_not_supported);
   }
+  if (!move_above_stdio(made)) {
+    const Error failed = sys::last_error();
+    ::io_uring_queue_exit(&made);
+    return std::unexpected(failed);
+  }
   if (ring_.ring_fd >= 0) ::io_uring_queue_exit(&ring_);
   ring_ = made;
   waker_armed_ = false;
@@ -155,14 +170,19 @@ std::optional<Result> IoUring::start(Completion& completion) {
     if (*moves) return blocking_.start(completion);
   }
   if (!obtain(completion)) return std::unexpected(std::errc::not_enough_memory);
+  if (kind == OperationKind::close) close_own(completion.descriptor());
   (void)pending_.push_back(completion.note - 1);  // reserved by obtain()
   return std::nullopt;
 }
 
-Expected<void> IoUring::know(Descriptor& descriptor, const Operation&) {
-  const int status = ::fcntl(descriptor.fd(), F_GETFL);
+// A kernel (6.18) writes to what is ready, and is no pipe of its own, as to a descriptor that
+// blocks: more than there is room for keeps the thread that submits it.
+Expected<void> IoUring::know(Descriptor& descriptor, const Operation& operation) {
+  const int status = ::fcntl(descriptor.number, F_GETFL);
   if (status < 0) return std::unexpected(sys::last_error());
   descriptor.backend_flags |= (status & O_NONBLOCK) != 0 ? nonblocking : 0u;
+  const bool reads_or_writes = operation.has(moves_bytes) && !operation.has(on_socket);
+  if (reads_or_writes && sys::may_wait(descriptor.number)) (void)find_way(descriptor);
   return {};
 }
 
@@ -228,7 +248,10 @@ std::optional<Result> IoUring::cancel(Completion& completion) {
   return std::nullopt;
 }
 
-void IoUring::release(Descriptor& descriptor) noexcept { descriptor.backend_flags = 0; }
+void IoUring::release(Descriptor& descriptor) noexcept {
+  close_own(descriptor);
+  descriptor.backend_flags = 0;
+}
 
 // Submitting -------------------------------------------------------------------
 
@@ -336,7 +359,8 @@ void IoUring::prepare_operation(io_uring_sqe& sqe, const Completion& completion)
     case OperationKind::fsync: return ::io_uring_prep_fsync(&sqe, fd, 0);
     case OperationKind::open:
       return ::io_uring_prep_openat(&sqe, io.fd, reinterpret_cast<const char*>(io.data),
-                                    sys::open_flags(io.flags), static_cast<mode_t>(io.offset));
+                                    sys::open_flags(io.flags) | O_NONBLOCK,
+                                    static_cast<mode_t>(io.offset));
     case OperationKind::close: return ::io_uring_prep_close(&sqe, fd);
     default: WEV_ASSERT(false, "io_uring: an operation that has no submission");
   }
@@ -442,14 +466,11 @@ Expected<int> IoUring::pollable() {
       return std::unexpected(made.error());
     }
   }
-  const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (event < 0) return std::unexpected(sys::last_error());
-  const int error = ::io_uring_register_eventfd(&ring_, event);
-  if (error < 0) {
-    ::close(event);
-    return std::unexpected(sys::to_error(-error));
-  }
-  return ring_event_ = event;
+  sys::OwnedFd event = sys::above_stdio(sys::OwnedFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+  if (!event.is_open()) return std::unexpected(sys::last_error());
+  const int error = ::io_uring_register_eventfd(&ring_, event.get());
+  if (error < 0) return std::unexpected(sys::to_error(-error));
+  return ring_event_ = event.release();
 }
 
 bool IoUring::kernel_has_any() const noexcept {
@@ -519,7 +540,7 @@ void IoUring::take(const io_uring_cqe& cqe) noexcept {
     result = operation.perform();
     now_ready = false;
   }
-  const bool blocked = operation.has(waits) && would_block(operation, result);
+  const bool blocked = operation.has(waits) && blocks_natively(operation, result);
   const bool interrupted = !result && result.error() == std::errc::interrupted &&
                            operation.kind() != OperationKind::close;
   if (blocked || interrupted || now_ready) {
@@ -532,9 +553,18 @@ void IoUring::take(const io_uring_cqe& cqe) noexcept {
     }
     result = std::unexpected(std::errc::operation_canceled);
   }
+  const bool cancel_asked = slot.cancel_asked;
   finish(completion, cqe, result);
   recycle(index);
   completion.note = 0;
+  // What sys::open can wait for and this cannot.
+  const bool leased = operation.kind() == OperationKind::open && !result && !cancel_asked &&
+                      result.error() == std::errc::resource_unavailable_try_again;
+  if (leased) {
+    const auto started = blocking_.start(completion);
+    if (!started) return;
+    result = *started;
+  }
   ended_.push(completion, result);
 }
 
@@ -558,12 +588,19 @@ void IoUring::finish(const Completion& completion, const io_uring_cqe& cqe,
       }
       return;
     case OperationKind::accept_many:
+      result = sys::above_stdio(result);
       if (result) result = accept_more(completion, static_cast<int>(*result));
       return;
     case OperationKind::write:
     case OperationKind::writev:
       if (!result && result.error() == std::errc::broken_pipe) sys::discard_sigpipe();
       return;
+    case OperationKind::open:
+      // As sys::open does it.
+      result = sys::above_stdio(result);
+      if (result) sys::set_nonblocking(static_cast<int>(*result), false);
+      return;
+    case OperationKind::accept: result = sys::above_stdio(result); return;
     case OperationKind::close:
       if (sys::is_closed(result)) result = 0;
       return;

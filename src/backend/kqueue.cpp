@@ -45,13 +45,13 @@ Expected<bool> Kqueue::change(int fd, std::uint16_t flags, void* userdata) noexc
 }
 
 Expected<bool> Kqueue::add(Descriptor& descriptor) noexcept {
-  const auto added = change(descriptor.fd(), EV_ADD | EV_CLEAR, &descriptor);
+  const auto added = change(descriptor.number, EV_ADD | EV_CLEAR, &descriptor);
   if (!added) remove(descriptor);  // one direction may have been
   return added;
 }
 
 void Kqueue::remove(Descriptor& descriptor) noexcept {
-  (void)change(descriptor.fd(), EV_DELETE, nullptr);
+  (void)change(descriptor.number, EV_DELETE, nullptr);
 }
 
 Expected<void> Kqueue::poll(Instant until, Instant now) noexcept {

@@ -8,6 +8,7 @@
 
 #include "backend/blocking.hpp"
 #include "backend/waker.hpp"
+#include "sys/transfer.hpp"
 #include "wev/backend/backends.hpp"
 
 namespace wev {
@@ -23,7 +24,8 @@ class NativeBackend : public Backend {
   Expected<void> arm() override;
 
  protected:
-  explicit NativeBackend(const NativeOptions& options) noexcept : blocking_(options.pool, waker_) {}
+  explicit NativeBackend(const NativeOptions& options) noexcept
+      : blocking_(options, waker_), calls_((options.without & linux_transfer_now) == 0) {}
 
   /// When a wait until `deadline` begins. Reading the clock is not free, so it is not
   /// read where it does not matter: without a deadline.
@@ -35,6 +37,17 @@ class NativeBackend : public Backend {
   /// The same in whole milliseconds, rounded up, as long as fits; -1: without limit.
   [[nodiscard]] static int milliseconds_until(Instant deadline, Instant now) noexcept;
 
+  /// How transfers on a descriptor that is no socket do not wait, see sys::way_of. Those with an
+  /// open file of their own are carried out on Descriptor::native.
+  [[nodiscard]] sys::Unwaiting find_way(Descriptor& descriptor) const noexcept;
+  /// The same where by_call has proved to be none.
+  [[nodiscard]] static sys::Unwaiting find_other_way(Descriptor& descriptor) noexcept;
+  static void close_own(Descriptor& descriptor) noexcept;
+
+  /// Whether what has ended so has to wait: also for a pipe's first writer.
+  [[nodiscard]] static bool blocks_natively(const Operation& operation,
+                                            const Result& result) noexcept;
+
   /// The loop is back from a sleep elsewhere.
   void disarm() noexcept {
     if (std::exchange(armed_, false)) waker_.end_sleep();
@@ -45,6 +58,7 @@ class NativeBackend : public Backend {
   std::expected<void, Error> works_;
 
  private:
+  const bool calls_;  // may be tried, see find_way()
   bool armed_ = false;
 };
 

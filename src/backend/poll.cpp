@@ -42,7 +42,7 @@ void Poll::watch(Descriptor& descriptor, Direction direction, bool waits) noexce
   if (index == 0) {
     if (!waits) return;
     index = static_cast<std::uint32_t>(polled_.size());
-    (void)polled_.push_back({descriptor.fd(), 0, 0});  // reserved by add()
+    (void)polled_.push_back({descriptor.number, 0, 0});  // reserved by add()
     (void)owners_.push_back(&descriptor);
   }
   short& events = polled_[index].events;

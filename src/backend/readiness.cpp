@@ -6,16 +6,6 @@
 
 namespace wev {
 
-namespace {
-
-// Of one that would have blocked. What connects is under way by itself.
-std::optional<Result> attempt_again(const Operation& operation) noexcept {
-  if (operation.kind() != OperationKind::connect) return attempt(operation);
-  return unless_it_blocks(operation, sys::finish_connect(operation.io.fd, *operation.io.address));
-}
-
-}  // namespace
-
 // Getting to know ------------------------------------------------------------------
 
 Expected<void> ReadinessBackend::know(Descriptor& descriptor, const Operation& operation) {
@@ -24,45 +14,33 @@ Expected<void> ReadinessBackend::know(Descriptor& descriptor, const Operation& o
     if (auto known = know_first(descriptor, operation); !known) return known;
   }
   if (operation.kind() == OperationKind::poll) return {};
-  if ((flags & (added | nonblocking)) == added) {
-    sys::set_nonblocking(descriptor.fd(), true);
-    flags |= nonblocking | (is_stdio(descriptor) ? made_nonblocking : 0u);
+  if ((flags & (added | has_way)) == added) {
+    set_way(descriptor, find_way(descriptor));
   }
   return {};
 }
 
 Expected<void> ReadinessBackend::know_first(Descriptor& descriptor, const Operation& operation) {
-  const auto traits = operation.type->examine(descriptor.fd(), false, nullptr);
+  const auto traits = operation.type->examine(descriptor.number, false, nullptr);
   if (!traits) return std::unexpected(traits.error());
   const auto can_wait = traits->always_ready ? false : add(descriptor);
   if (!can_wait) return std::unexpected(can_wait.error());
-  descriptor.backend_flags = (*can_wait ? added : 0u) | (traits->short_is_all ? short_is_all : 0u) |
-                             (traits->nonblocking ? nonblocking : 0u);
-  if (is_stdio(descriptor)) stdio_[descriptor.native] = &descriptor;
+  descriptor.backend_flags = (*can_wait ? added : 0u) | (traits->short_is_all ? short_is_all : 0u);
+  if (traits->may_be_socket) set_way(descriptor, sys::Unwaiting::by_message);
   return {};
+}
+
+void ReadinessBackend::set_way(Descriptor& descriptor, sys::Unwaiting way) noexcept {
+  std::uint32_t& flags = descriptor.backend_flags;
+  flags &= ~(first_of_way | last_of_way);
+  flags |= has_way | first_of_way * static_cast<std::uint32_t>(way);
 }
 
 void ReadinessBackend::release(Descriptor& descriptor) noexcept {
   // Closing is not enough where the descriptor was duplicated.
   if ((descriptor.backend_flags & added) != 0) remove(descriptor);
-  if (is_stdio(descriptor)) let_go_of_stdio(descriptor);
+  close_own(descriptor);
   descriptor.backend_flags = 0;
-}
-
-// Stdio is shared with other programs, which are used to it blocking; and often
-// two or three of its descriptors are one open file.
-void ReadinessBackend::let_go_of_stdio(Descriptor& descriptor) noexcept {
-  stdio_[descriptor.native] = nullptr;
-  if ((descriptor.backend_flags & made_nonblocking) == 0) return;
-  sys::set_nonblocking(descriptor.fd(), false);
-  for (Descriptor* other : stdio_) {
-    if (other == nullptr || (other->backend_flags & nonblocking) == 0 ||
-        sys::is_nonblocking(other->fd())) {
-      continue;
-    }
-    sys::set_nonblocking(other->fd(), true);
-    other->backend_flags |= made_nonblocking;
-  }
 }
 
 // Starting -------------------------------------------------------------------------
@@ -95,12 +73,44 @@ std::optional<Result> ReadinessBackend::try_now(const Completion& completion, Tr
   std::uint32_t& flags = completion.descriptor().backend_flags;
   std::optional<Result> result;
   do {
-    result = which == Try::again ? attempt_again(operation) : attempt(operation);
+    result = carry_out(completion, which);
+    if (blocks_natively(operation, *result)) result = std::nullopt;
   } while (result && !*result && result->error() == std::errc::interrupted);
   if (!result || tells_by_being_short(operation, flags, *result)) {
     flags |= of(blocked, operation.type->direction);
   }
   return result;
+}
+
+Result ReadinessBackend::carry_out(const Completion& completion, Try which) noexcept {
+  const Operation& operation = completion.operation();
+  switch (operation.kind()) {
+    case OperationKind::connect:
+      // What would have blocked is under way by itself.
+      if (which == Try::first) break;
+      return sys::finish_connect(operation.io.fd, *operation.io.address);
+    case OperationKind::read:
+    case OperationKind::readv:
+    case OperationKind::write:
+    case OperationKind::writev: return transfer(completion.descriptor(), operation);
+    default: break;
+  }
+  return operation.perform();
+}
+
+Result ReadinessBackend::transfer(Descriptor& descriptor, const Operation& operation) noexcept {
+  const IoVec one(std::span(operation.io.data, operation.has(vectored) ? 0 : operation.io.size));
+  const auto buffers = operation.has(vectored) ? vectors_of(operation) : std::span(&one, 1);
+  const auto move =
+      operation.type->direction == Direction::in ? sys::read_unwaiting : sys::write_unwaiting;
+  const sys::Unwaiting way = way_of_transfers(descriptor);
+  const Result result = move(descriptor.fd(), buffers, way);
+  const bool no_such_call = way == sys::Unwaiting::by_call && !result &&
+                            (result.error() == std::errc::operation_not_supported ||
+                             result.error() == std::errc::function_not_supported);
+  if (!no_such_call) return result;
+  set_way(descriptor, find_other_way(descriptor));
+  return move(descriptor.fd(), buffers, way_of_transfers(descriptor));
 }
 
 Expected<std::size_t> ReadinessBackend::events_of(ssize_t returned) noexcept {

@@ -6,11 +6,12 @@
 // steady state a receive costs its system call and a share of a wait.
 //
 // What cannot be polled (files, /dev/null) is carried out on a thread pool.
+//
+// Reads and writes do not wait though O_NONBLOCK may not be set, which is others' as well
+// (sys/transfer.hpp); where they need an open file of their own that is Descriptor::native.
 #pragma once
 
 #include <sys/types.h>
-
-#include <array>
 
 #include "backend/native.hpp"
 
@@ -59,13 +60,14 @@ class ReadinessBackend : public NativeBackend {
   // In Descriptor::backend_flags. The pairs are those of `in`, shifted for `out`.
   enum : std::uint32_t {
     added = 1,             // to the poller; not so: it is a file
-    nonblocking = 2,       // operations on it end at once
-    made_nonblocking = 4,  // by us, and it is stdio
+    has_way = 2,           // transfers have been given one, see way_of_transfers()
     short_is_all = 8,      // see DescriptorTraits
     blocked = 16,          // an operation would block until the poller says otherwise
     blocked_out = 32,      //
     always_try = 64,       // being short does not tell that there is no more
     always_try_out = 128,  //
+    first_of_way = 256,    // a sys::Unwaiting
+    last_of_way = 512,
   };
   [[nodiscard]] static std::uint32_t of(std::uint32_t flag, Direction direction) noexcept {
     return direction == Direction::out ? flag << 1 : flag;
@@ -73,19 +75,20 @@ class ReadinessBackend : public NativeBackend {
   // In a completion's note.
   enum : BackendNote { waiting = 1 };
 
-  [[nodiscard]] static bool is_stdio(const Descriptor& descriptor) noexcept {
-    return descriptor.fd() <= 2;
+  [[nodiscard]] static sys::Unwaiting way_of_transfers(const Descriptor& descriptor) noexcept {
+    return static_cast<sys::Unwaiting>(descriptor.backend_flags / first_of_way & 3);
   }
+  static void set_way(Descriptor& descriptor, sys::Unwaiting way) noexcept;
   Expected<void> know_first(Descriptor& descriptor, const Operation& operation);
-  void let_go_of_stdio(Descriptor& descriptor) noexcept;
   enum class Try : std::uint8_t { first, again };
   static std::optional<Result> try_now(const Completion& completion, Try which) noexcept;
+  static Result carry_out(const Completion& completion, Try which) noexcept;
+  static Result transfer(Descriptor& descriptor, const Operation& operation) noexcept;
   static bool tells_by_being_short(const Operation& operation, std::uint32_t flags,
                                    const Result& result) noexcept;
 
-  std::array<Descriptor*, 3> stdio_{};  // those of 0, 1 and 2 that are known
-  CompletionQueue ended_;               // during a sleep(), for collect()
-  bool slept_ = false;                  // since the last collect()
+  CompletionQueue ended_;  // during a sleep(), for collect()
+  bool slept_ = false;     // since the last collect()
 };
 
 }  // namespace wev

@@ -19,9 +19,8 @@ ThreadPool::~ThreadPool() { join(); }
 bool ThreadPool::submit(Work& work) noexcept {
   const std::lock_guard lock(mutex_);
   const std::size_t most = options_.threads > 0 ? options_.threads : 1;
-  if (idle_ <= waiting_ && threads_.size() < most && !start_thread() && threads_.empty()) {
-    return false;
-  }
+  // One that join() waits for may be about to end: it does so only where there is no work.
+  if (idle_ <= waiting_ && serving_ < most && !start_thread() && serving_ == 0) return false;
   queue_.push_back(work);
   ++waiting_;
   wanted_.notify_one();
@@ -41,6 +40,7 @@ bool ThreadPool::start_thread() noexcept {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (started) {
     (void)threads_.push_back(thread);  // reserved
+    ++serving_;
   } else {
     delete thread;
   }
@@ -58,6 +58,7 @@ void* ThreadPool::serve(void* self) noexcept {
       work.run();
       lock.lock();
     } else if (pool.joining_) {
+      --pool.serving_;
       return nullptr;
     } else {
       ++pool.idle_;

@@ -115,7 +115,10 @@ std::expected<Address, Address::ParseError> Address::parse(std::string_view text
     }
     std::memcpy(path.data(), rest.data(), rest.size());
     if (path[0] == '@') path[0] = '\0';
-    return unix_path({path.data(), rest.size()}).value_or(Address());
+    const auto address = unix_path({path.data(), rest.size()});
+    if (address) return *address;
+    reader.position += rest.find('\0');
+    return wrong();
   }
   std::uint16_t port = 0;
   const bool brackets = reader.take("[");

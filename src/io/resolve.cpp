@@ -14,6 +14,7 @@
 #include <cstring>
 #include <optional>
 
+#include "sys/posix.hpp"
 #include "wev/base/array.hpp"
 #include "wev/base/list.hpp"
 
@@ -249,7 +250,9 @@ void Resolver::Channel::on_socket_state(void* self, ares_socket_t fd, int readab
 }
 
 ares_socket_t Resolver::Channel::open_socket(int family, int type, int protocol, void* self) {
-  const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  const int fd = sys::above_stdio(
+                     sys::OwnedFd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)))
+                     .release();
   if (fd < 0) return ARES_SOCKET_BAD;
   auto& channel = *static_cast<Channel*>(self);
   auto* watch = new (std::nothrow) Watch(channel, fd);

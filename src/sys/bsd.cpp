@@ -1,9 +1,11 @@
 // port.hpp over what POSIX has, for macOS and FreeBSD.
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <climits>
 #include <utility>
 
@@ -64,6 +66,30 @@ Result finish_connect(int fd, const Address&) noexcept {
 // A receive also stops at urgent data, of which kqueue does not tell.
 bool short_is_all(int) noexcept { return false; }
 
+ssize_t read_now(int, std::span<const IoVec>) noexcept {
+  errno = EOPNOTSUPP;
+  return -1;
+}
+
+ssize_t write_now(int, std::span<const IoVec>) noexcept {
+  errno = EOPNOTSUPP;
+  return -1;
+}
+
+bool has_transfers_now(int) noexcept { return false; }
+
+bool is_terminal(int fd) noexcept { return ::isatty(fd) == 1 && ::ptsname(fd) == nullptr; }
+
+// Of what has a name of its own: /dev/fd has the open file there is.
+int open_again(int fd) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  std::array<char, 256> name{};
+  if (flags < 0 || ::ttyname_r(fd, name.data(), name.size()) != 0) return -1;
+  return above_stdio(
+             OwnedFd(::open(name.data(), (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)))
+      .release();
+}
+
 // Rounded up: it may sleep longer, but not end too early.
 int poll_until(pollfd* descriptors, std::size_t count, const timespec* timeout) noexcept {
   int milliseconds = -1;
@@ -83,7 +109,10 @@ Result read_cached(int, std::span<const IoVec>, std::uint64_t) noexcept {
 int open_counter(Counter& counter) noexcept {
   std::array<int, 2> ends{};
   if (open_pipe(ends.data(), true) != 0) return -1;
-  counter = {ends[0], ends[1]};
+  OwnedFd reader = above_stdio(OwnedFd(ends[0]));
+  OwnedFd writer = above_stdio(OwnedFd(ends[1]));
+  if (!reader.is_open() || !writer.is_open()) return -1;
+  counter = {reader.release(), writer.release()};
   return 0;
 }
 

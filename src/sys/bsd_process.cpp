@@ -18,7 +18,7 @@
 namespace wev::sys {
 
 int open_kqueue() noexcept {
-  OwnedFd made(::kqueue());
+  OwnedFd made = above_stdio(OwnedFd(::kqueue()));
   if (!made.is_open() || ::fcntl(made.get(), F_SETFD, FD_CLOEXEC) < 0) return -1;
   return made.release();
 }

@@ -1,10 +1,16 @@
 // port.hpp over what only Linux has.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <array>
+#include <cstdio>
 
 #include "sys/port.hpp"
 #include "sys/posix.hpp"
@@ -41,6 +47,36 @@ bool short_is_all(int fd) noexcept {
          type == SOCK_STREAM;
 }
 
+ssize_t read_now(int fd, std::span<const IoVec> buffers) noexcept {
+  return ::preadv2(fd, iovecs(buffers), static_cast<int>(buffers.size()), -1, RWF_NOWAIT);
+}
+
+ssize_t write_now(int fd, std::span<const IoVec> buffers) noexcept {
+  return ::pwritev2(fd, iovecs(buffers), static_cast<int>(buffers.size()), -1, RWF_NOWAIT);
+}
+
+// Not for those with a name.
+bool has_transfers_now(int fd) noexcept {
+  struct statfs status{};
+  return ::fstatfs(fd, &status) == 0 && status.f_type == PIPEFS_MAGIC;
+}
+
+// The other side has a number to give.
+bool is_terminal(int fd) noexcept {
+  int number = 0;
+  return ::isatty(fd) == 1 && ::ioctl(fd, TIOCGPTN, &number) != 0;
+}
+
+int open_again(int fd) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return -1;
+  std::array<char, 32> path{};
+  std::snprintf(path.data(), path.size(), "/proc/self/fd/%d", fd);
+  return above_stdio(OwnedFd(::open(path.data(), (flags & (O_ACCMODE | O_APPEND | O_DIRECT)) |
+                                                     O_NONBLOCK | O_NOCTTY | O_CLOEXEC)))
+      .release();
+}
+
 int poll_until(pollfd* descriptors, std::size_t count, const timespec* timeout) noexcept {
   return ::ppoll(descriptors, count, timeout, nullptr);
 }
@@ -52,7 +88,8 @@ Result read_cached(int fd, std::span<const IoVec> buffers, std::uint64_t offset)
 }
 
 int open_counter(Counter& counter) noexcept {
-  return counter.reader = counter.writer = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  OwnedFd made = above_stdio(OwnedFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)));
+  return counter.reader = counter.writer = made.release();
 }
 
 // It would take centuries to be full.

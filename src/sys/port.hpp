@@ -34,6 +34,18 @@ Result finish_connect(int fd, const Address& address) noexcept;
 /// See DescriptorTraits::short_is_all; of what is a socket.
 bool short_is_all(int fd) noexcept;
 
+/// readv(2) and writev(2) that do not wait, whatever O_NONBLOCK says: EOPNOTSUPP where there is
+/// no such call, or not for this descriptor.
+ssize_t read_now(int fd, std::span<const IoVec> buffers) noexcept;
+ssize_t write_now(int fd, std::span<const IoVec> buffers) noexcept;
+/// Whether they may be there for this pipe.
+bool has_transfers_now(int fd) noexcept;
+
+/// A terminal as programs have it as their stdio, not its other side.
+bool is_terminal(int fd) noexcept;
+/// A descriptor of the same pipe or terminal with an open file of its own, which is non-blocking.
+int open_again(int fd) noexcept;
+
 /// poll(2), with the finest timeout there is: how many are ready. nullptr: without one.
 int poll_until(pollfd* descriptors, std::size_t count, const timespec* timeout) noexcept;
 

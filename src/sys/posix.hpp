@@ -2,7 +2,9 @@
 #pragma once
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <utility>
@@ -27,9 +29,30 @@ void block_sigpipe() noexcept;
 /// block_sigpipe() that kept it.
 void discard_sigpipe() noexcept;
 
+/// A call that writes, of the form of write(2).
+template <class Call>
+Result without_sigpipe(Call call) noexcept {
+  block_sigpipe();
+  const Result result = to_result(call());
+  if (!result && result.error() == std::errc::broken_pipe) discard_sigpipe();
+  return result;
+}
+/// The same on a socket, with this among its flags.
+#if defined(MSG_NOSIGNAL)
+inline constexpr int no_sigpipe = MSG_NOSIGNAL;
+#else
+inline constexpr int no_sigpipe = 0;
+#endif
+template <class Call>
+Result without_sigpipe_of_sockets(Call call) noexcept {
+  if constexpr (no_sigpipe != 0) return to_result(call());
+  return without_sigpipe(call);
+}
+
 /// Arguments of system calls that a backend makes in its own way.
 int recv_flags(std::uint32_t flags) noexcept;
 int open_flags(std::uint32_t flags) noexcept;
+const iovec* iovecs(std::span<const IoVec> buffers) noexcept;
 
 /// Closed at the end of its scope, if it is not given away.
 class OwnedFd {
@@ -62,6 +85,12 @@ inline constexpr short poll_in = POLLIN;
 /// Whether close() has closed: systems do, though a signal or a slow disk makes them
 /// say something else.
 bool is_closed(const Result& result) noexcept;
+
+/// The descriptor, or one of the same that is not stdin, stdout or stderr, which a program may
+/// have closed when it starts; not open, and errno, where there is none.
+OwnedFd above_stdio(OwnedFd fd) noexcept;
+/// The same of what a call has made, or its error.
+Result above_stdio(const Result& made) noexcept;
 
 /// Of the open file, which several descriptors may share.
 void set_nonblocking(int fd, bool on) noexcept;

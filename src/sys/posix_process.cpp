@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -77,9 +78,10 @@ std::expected<OwnedFd, Error> copy_above_stdio(int fd) noexcept {
   return copy;
 }
 
-std::expected<OwnedFd, Error> above_stdio(OwnedFd fd) noexcept {
-  if (fd.get() > STDERR_FILENO) return fd;
-  return copy_above_stdio(fd.get());
+std::expected<OwnedFd, Error> moved_above_stdio(OwnedFd fd) noexcept {
+  OwnedFd moved = above_stdio(std::move(fd));
+  if (!moved.is_open()) return std::unexpected(last_error());
+  return moved;
 }
 
 // What the child has as one of its first three, and our end if it is a pipe.
@@ -93,9 +95,9 @@ std::expected<StdioEnds, Error> make_pipe(bool child_reads) noexcept {
   if (open_pipe(ends.data(), false) != 0) return std::unexpected(last_error());
   OwnedFd reader(ends[0]);
   OwnedFd writer(ends[1]);
-  auto childs = above_stdio(std::move(child_reads ? reader : writer));
+  auto childs = moved_above_stdio(std::move(child_reads ? reader : writer));
   if (!childs) return std::unexpected(childs.error());
-  auto ours = above_stdio(std::move(child_reads ? writer : reader));
+  auto ours = moved_above_stdio(std::move(child_reads ? writer : reader));
   if (!ours) return std::unexpected(ours.error());
   set_nonblocking(ours->get(), true);
   return StdioEnds{std::move(*childs), std::move(*ours)};
@@ -107,7 +109,7 @@ std::expected<StdioEnds, Error> make_stdio(int i, const ChildStdio& stdio) noexc
   if (stdio.kind == ChildStdio::Kind::null) {
     OwnedFd null(::open("/dev/null", O_CLOEXEC | (i == STDIN_FILENO ? O_RDONLY : O_WRONLY)));
     if (!null.is_open()) return std::unexpected(last_error());
-    childs = above_stdio(std::move(null));
+    childs = moved_above_stdio(std::move(null));
   } else {
     const bool inherits = stdio.kind == ChildStdio::Kind::inherit;
     childs = copy_above_stdio(inherits ? i : stdio.fd);
@@ -168,15 +170,16 @@ class SpawnArguments {
     if (directory != nullptr) failed(::posix_spawn_file_actions_addchdir_np(&actions_, directory));
   }
 
-  std::expected<pid_t, Error> start(const Spawn& spawn) noexcept {
+  std::expected<pid_t, Error> start(const Spawn& spawn) const noexcept {
     pid_t pid = -1;
-    if (error_ == 0) {
+    int error = error_;
+    if (error == 0) {
       const auto* environment = spawn.environment != nullptr ? spawn.environment : environ;
-      failed(::posix_spawnp(&pid, spawn.program, &actions_, &attributes_,
-                            const_cast<char* const*>(spawn.arguments),
-                            const_cast<char* const*>(environment)));
+      error = ::posix_spawnp(&pid, spawn.program, &actions_, &attributes_,
+                             const_cast<char* const*>(spawn.arguments),
+                             const_cast<char* const*>(environment));
     }
-    if (error_ != 0) return std::unexpected(to_error(error_));
+    if (error != 0) return std::unexpected(to_error(error));
     return pid;
   }
 
@@ -193,25 +196,54 @@ class SpawnArguments {
 std::expected<OwnedFd, Error> look_after(pid_t pid) noexcept {
   OwnedFd process(open_process(pid));
   if (!process.is_open()) return std::unexpected(last_error());
-  return above_stdio(std::move(process));
+  return moved_above_stdio(std::move(process));
 }
 
-// A child that cannot be looked after.
+// Whether the system would take a child's end, and its number, before anybody asks for it.
+bool children_end_unseen() noexcept {
+  struct sigaction action{};
+  return ::sigaction(SIGCHLD, nullptr, &action) == 0 &&
+         (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0);
+}
+
+// A child that cannot be looked after, if it is there. Whoever has set SIGCHLD to be ignored
+// meanwhile, or waits for all children, may have set its number free.
 void end_now(pid_t pid) noexcept {
+  siginfo_t info{};
+  const bool is_ours = !children_end_unseen() && ::waitid(P_PID, static_cast<id_t>(pid), &info,
+                                                          WEXITED | WNOHANG | WNOWAIT) == 0;
+  if (!is_ours) return;
   (void)::kill(pid, SIGKILL);
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
 
+// A program that was just written may be open for writing a moment longer: in a child of
+// another thread that has not begun its own program yet, or in the kernel (io_uring). Both
+// takes less than a millisecond where the machine is not busy.
+constexpr int most_tries = 8;  // 25 milliseconds in all
+constexpr long first_pause_ns = 200'000;
+
+std::expected<pid_t, Error> start_once_closed(const SpawnArguments& arguments,
+                                              const Spawn& spawn) noexcept {
+  for (int tries = 1;; ++tries) {
+    const auto pid = arguments.start(spawn);
+    if (pid || tries == most_tries || pid.error() != std::errc::text_file_busy) return pid;
+    const timespec pause{0, first_pause_ns << (tries - 1)};
+    (void)::nanosleep(&pause, nullptr);
+  }
+}
+
 Result start_process(Spawn& spawn, std::array<StdioEnds, 3>& stdio) noexcept {
   // What it takes to look after a child is found out before there is one.
+  if (children_end_unseen()) return std::unexpected(std::errc::no_child_process);
   auto process = look_after(::getpid());
   if (!process) return std::unexpected(process.error());
   SpawnArguments arguments;
   arguments.set_signals();
   arguments.set_stdio(stdio);
   arguments.set_directory(spawn.directory);
-  const auto pid = arguments.start(spawn);
+  const auto pid = start_once_closed(arguments, spawn);
   if (!pid) return std::unexpected(pid.error());
   {
     const OwnedFd makes_room = std::move(*process);

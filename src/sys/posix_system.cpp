@@ -65,15 +65,9 @@ void discard_sigpipe() noexcept {
 
 namespace {
 
-template <class Call>
-Result without_sigpipe(Call call) noexcept {
-  block_sigpipe();
-  const Result result = to_result(call());
-  if (!result && result.error() == std::errc::broken_pipe) discard_sigpipe();
-  return result;
-}
-
 static_assert(most_buffers <= IOV_MAX);
+
+}  // namespace
 
 const iovec* iovecs(std::span<const IoVec> buffers) noexcept {
   static_assert(sizeof(iovec) == sizeof(IoVec) &&
@@ -81,8 +75,6 @@ const iovec* iovecs(std::span<const IoVec> buffers) noexcept {
                 offsetof(iovec, iov_len) == offsetof(IoVec, size));
   return reinterpret_cast<const iovec*>(buffers.data());
 }
-
-}  // namespace
 
 Result read(int fd, std::span<std::byte> buffer) noexcept {
   return to_result(::read(fd, buffer.data(), buffer.size()));
@@ -133,10 +125,28 @@ int open_flags(std::uint32_t wanted) noexcept {
 
 Result open(int directory, const char* path, std::uint32_t flags, std::uint32_t mode) noexcept {
   if (directory == op::working_directory) directory = AT_FDCWD;
-  return to_result(::openat(directory, path, open_flags(flags), static_cast<mode_t>(mode)));
+  const auto open_with = [&](int more) {
+    return above_stdio(
+        to_result(::openat(directory, path, open_flags(flags) | more, static_cast<mode_t>(mode))));
+  };
+  // Else a FIFO would wait for its other end.
+  const Result opened = open_with(O_NONBLOCK);
+  if (opened) set_nonblocking(static_cast<int>(*opened), false);
+  // Somebody who has a lease of a file is asked to give it back.
+  const bool leased = !opened && opened.error() == std::errc::resource_unavailable_try_again;
+  return leased ? open_with(0) : opened;
 }
 
-Result pipe(std::span<int, 2> ends) noexcept { return to_result(open_pipe(ends.data(), true)); }
+Result pipe(std::span<int, 2> ends) noexcept {
+  std::array<int, 2> made{};
+  if (open_pipe(made.data(), true) != 0) return std::unexpected(last_error());
+  OwnedFd reader = above_stdio(OwnedFd(made[0]));
+  OwnedFd writer = above_stdio(OwnedFd(made[1]));
+  if (!reader.is_open() || !writer.is_open()) return std::unexpected(last_error());
+  ends[0] = reader.release();
+  ends[1] = writer.release();
+  return 0;
+}
 
 Result duplicate(int fd) noexcept {
   return to_result(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
@@ -181,18 +191,6 @@ Result into(Address& address, Call call) noexcept {
   return result;
 }
 
-#if defined(MSG_NOSIGNAL)
-constexpr int no_sigpipe = MSG_NOSIGNAL;
-#else
-constexpr int no_sigpipe = 0;
-#endif
-
-template <class Call>
-Result without_sigpipe_of_sockets(Call call) noexcept {
-  if constexpr (no_sigpipe != 0) return to_result(call());
-  return without_sigpipe(call);
-}
-
 struct NativeOption {
   int level;
   int name;
@@ -221,8 +219,8 @@ NativeOption native_option(int fd, SocketOption option) noexcept {
 Result socket(SocketFamily family, SocketType type) noexcept {
   static constexpr std::array families = {AF_INET, AF_INET6, AF_UNIX};
   static constexpr std::array types = {SOCK_STREAM, SOCK_DGRAM};
-  return to_result(open_socket(families[static_cast<std::size_t>(family)],
-                               types[static_cast<std::size_t>(type)]));
+  return above_stdio(to_result(open_socket(families[static_cast<std::size_t>(family)],
+                                           types[static_cast<std::size_t>(type)])));
 }
 
 Result bind(int fd, const Address& address) noexcept {
@@ -254,6 +252,7 @@ Result set_option(int fd, SocketOption option, int value) noexcept {
 }
 
 Result connect(int fd, const Address& address) noexcept {
+  set_nonblocking(fd, true);  // there is no other way
   const auto& peer = to_native(address);
   const Result result = to_result(::connect(fd, native(peer), peer.size()));
   if (!result && result.error() == std::errc::connection_already_in_progress) {
@@ -262,29 +261,32 @@ Result connect(int fd, const Address& address) noexcept {
   return result;
 }
 
-Result accept(int fd) noexcept { return to_result(accept_connection(fd)); }
+Result accept(int fd) noexcept {
+  set_nonblocking(fd, true);  // there is no other way
+  return above_stdio(to_result(accept_connection(fd)));
+}
 
 int recv_flags(std::uint32_t flags) noexcept { return (flags & recv_peek) != 0 ? MSG_PEEK : 0; }
 
 Result recv(int fd, std::span<std::byte> buffer, std::uint32_t flags) noexcept {
-  return to_result(::recv(fd, buffer.data(), buffer.size(), recv_flags(flags)));
+  return to_result(::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | recv_flags(flags)));
 }
 
 Result recv_from(int fd, std::span<std::byte> buffer, Address& from) noexcept {
   return into(from, [&](sockaddr* native, socklen_t* size) {
-    return ::recvfrom(fd, buffer.data(), buffer.size(), 0, native, size);
+    return ::recvfrom(fd, buffer.data(), buffer.size(), MSG_DONTWAIT, native, size);
   });
 }
 
 Result send(int fd, std::span<const std::byte> buffer) noexcept {
   return without_sigpipe_of_sockets(
-      [&] { return ::send(fd, buffer.data(), buffer.size(), no_sigpipe); });
+      [&] { return ::send(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | no_sigpipe); });
 }
 
 Result send_to(int fd, std::span<const std::byte> buffer, const Address& to) noexcept {
   const auto& peer = to_native(to);
   return without_sigpipe_of_sockets([&] {
-    return ::sendto(fd, buffer.data(), buffer.size(), no_sigpipe,
+    return ::sendto(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | no_sigpipe,
                     peer.size() == 0 ? nullptr : native(peer), peer.size());
   });
 }
@@ -325,9 +327,22 @@ std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noe
   return traits;
 }
 
+OwnedFd above_stdio(OwnedFd fd) noexcept {
+  if (!fd.is_open() || fd.get() > STDERR_FILENO) return fd;
+  return OwnedFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
+
+Result above_stdio(const Result& made) noexcept {
+  if (!made || *made > STDERR_FILENO) return made;
+  OwnedFd moved = above_stdio(OwnedFd(static_cast<int>(*made)));
+  if (!moved.is_open()) return std::unexpected(last_error());
+  return static_cast<std::size_t>(moved.release());
+}
+
 void set_nonblocking(int fd, bool on) noexcept {
   const int flags = ::fcntl(fd, F_GETFL);
-  if (flags >= 0) (void)::fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+  if (flags < 0 || ((flags & O_NONBLOCK) != 0) == on) return;
+  (void)::fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
 #if defined(F_SETNOSIGPIPE)
   // Else a broken pipe's signal is the whole process's, not only this thread's, as elsewhere.
   (void)::fcntl(fd, F_SETNOSIGPIPE, on ? 1 : 0);

@@ -321,6 +321,79 @@ TEST_P(NativeContract, ManyFileOperationsAtOnceAllEnd) {
   }
 }
 
+namespace {
+
+// What a thread waits in until the end of its scope.
+class Barrier {
+ public:
+  ~Barrier() {
+    open_ = true;
+    open_.notify_all();
+  }
+  static Result wait(void* self) noexcept {
+    auto& barrier = *static_cast<Barrier*>(self);
+    ++barrier.waiting_;
+    barrier.waiting_.notify_all();
+    barrier.open_.wait(false);
+    return 1;
+  }
+  void until_waiting(int count) {
+    for (int now = waiting_; now < count; now = waiting_) waiting_.wait(now);
+  }
+
+ private:
+  std::atomic<bool> open_{false};
+  std::atomic<int> waiting_{0};
+};
+
+}  // namespace
+
+TEST_P(NativeContract, FilesDoNotWaitForWhatTheProgramRuns) {
+  const int fd = file("abc");
+  std::vector<Probe*> functions;
+  auto& buffer = make_buffer<8>();
+  Probe& r = probe("r");
+  Probe& size = probe("size");
+  {
+    Barrier barrier;
+    for (unsigned i = 0; i < 3 * ThreadPool::Options().threads; ++i) {
+      functions.push_back(&start({}, op::run_blocking(Barrier::wait, &barrier)));
+    }
+    look();
+    barrier.until_waiting(ThreadPool::Options().threads);
+    add(r, op::pread(fd, buffer.bytes, 0));
+    add(size, op::size(fd));
+    run_until([&] { return r.calls() > 0 && size.calls() > 0; });
+    EXPECT_END(r, Result(3));
+    EXPECT_END(size, Result(3));
+    for (Probe* function : functions) cancel(*function);
+  }
+  run();
+}
+
+TEST_P(NativeContract, AFunctionRunsOnThePoolThatItIsGiven) {
+  ThreadPool pool({.threads = 1});
+  Probe& first = probe("first");
+  Probe& other = probe("other");
+  Probe& second = probe("second");
+  {
+    Barrier barrier;
+    add(first, op::run_blocking(pool, Barrier::wait, &barrier));
+    add(second, op::run_blocking(pool, Barrier::wait, &barrier));
+    look();
+    barrier.until_waiting(1);
+    EXPECT_EQ(pool.threads(), 1u);
+    add(other, op::run_blocking([](void*) noexcept -> Result { return 2; }, nullptr));
+    run_until([&] { return other.calls() > 0; });
+    EXPECT_END(other, Result(2));
+    cancel(second);  // it stands behind the first
+    run_until([&] { return second.calls() > 0; });
+    EXPECT_END(second, Errc::operation_canceled);
+  }
+  run();
+  EXPECT_END(first, Result(1));
+}
+
 TEST_P(NativeContract, WhatIsDrainedMayStillBeOnAThread) {
   static std::atomic<int> finished;
   finished = 0;
@@ -597,56 +670,6 @@ TEST_P(NativeContract, ANumberThatWasForgottenLateIsTakenUpAgain) {
   EXPECT_EQ(rig().write(writer, "x"), Result(1));
   run();
   EXPECT_END(again, Result(1));
-}
-
-namespace {
-
-// One open file is 0, 1 and 2 while this is alive.
-class SharedStdio {
- public:
-  explicit SharedStdio(int fd) {
-    for (int i = 0; i < 3; ++i) {
-      saved_[static_cast<std::size_t>(i)] = ::fcntl(i, F_DUPFD_CLOEXEC, 10);
-      ::dup2(fd, i);
-    }
-  }
-  ~SharedStdio() {
-    for (int i = 0; i < 3; ++i) {
-      ::dup2(saved_[static_cast<std::size_t>(i)], i);
-      ::close(saved_[static_cast<std::size_t>(i)]);
-    }
-  }
-
- private:
-  std::array<int, 3> saved_{};
-};
-
-}  // namespace
-
-TEST_P(NativeContract, StdioIsLeftAsItWasWhenTheLastOfItIsForgotten) {
-  const std::array<int, 2> ends = open_socket_pair(Blocks::yes);
-  owned(ends[0]);
-  owned(ends[1]);
-  int after_first = 0;
-  int after_last = 0;
-  const int before = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
-  int during = 0;
-  {
-    const SharedStdio stdio(ends[0]);
-    auto& buffer = make_buffer<8>();
-    Probe& r = start({}, op::read(0, buffer.bytes));
-    Probe& w = start({}, op::write(1, bytes_of("x")));
-    look();
-    cancel(r);
-    run_until([&] { return r.calls() > 0 && w.calls() > 0; });
-    during = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
-    (void)loop().forget(0);
-    after_first = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
-    (void)loop().forget(1);
-    after_last = ::fcntl(ends[0], F_GETFL) & O_NONBLOCK;
-  }
-  EXPECT_EQ(after_first, during) << "the loop still leans on it";
-  EXPECT_EQ(after_last, before);
 }
 
 }  // namespace wev::test

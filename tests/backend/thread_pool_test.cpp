@@ -181,6 +181,30 @@ struct Asked {
 
 }  // namespace
 
+// Between the end of the last thread and the end of join() there is nobody to do it, so
+// it is for submit() to see to that.
+TEST(ThreadPool, WhatIsSubmittedBesideAJoinIsDone) {
+  ThreadPool pool({.threads = 1});
+  std::atomic<bool> over{false};
+  std::thread joiner([&] {
+    while (!over) pool.join();
+  });
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  Count count;
+  for (int round = 1; round <= 20'000 && !HasFailure(); ++round) {
+    ASSERT_TRUE(pool.submit(count));
+    while (count.runs < round) {
+      if (std::chrono::steady_clock::now() > patience) break;
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(count.runs, round) << "it was taken and not done";
+  }
+  over = true;
+  joiner.join();
+  pool.join();
+  (void)pool.withdraw(count);
+}
+
 TEST(ThreadPool, LoopsShareOne) {
   ThreadPool pool({.threads = 1});
   BackendOptions options;

@@ -63,6 +63,20 @@ TEST(Address, AnAbstractNameHasNoEnd) {
   EXPECT_EQ(address->size(), offsetof(sockaddr_un, sun_path) + 5);
 }
 
+// Systems would take it for what stands in front of the zero.
+TEST(Address, APathWithAZeroInsideIsNone) {
+  using namespace std::string_view_literals;
+  EXPECT_FALSE(Address::unix_path("/tmp/a\0b"sv));
+  EXPECT_FALSE(Address::unix_path("/tmp/a\0"sv));
+  const auto parsed = Address::parse("unix:/tmp/a\0b"sv);
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().position, "unix:/tmp/a"sv.size());
+  const auto name = Address::unix_path("\0a\0b"sv);
+  ASSERT_TRUE(name);
+  EXPECT_EQ(name->path(), "\0a\0b"sv);
+  EXPECT_EQ(Address::parse("unix:@a\0b"sv), *name);
+}
+
 TEST(Address, APathHasALimit) {
   EXPECT_FALSE(Address::unix_path(""));
   const std::string longest(Address::longest_path, 'x');

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -46,7 +47,7 @@ struct Waiter {
   Request request;
   std::optional<Expected<ExitStatus>> status;
 
-  void wait(const Process& process, Instant deadline = never) {
+  void wait(Process& process, Instant deadline = never) {
     status.reset();
     request.start(process.wait().deadline(deadline),
                   [this](Expected<ExitStatus> ended) { status = ended; });
@@ -128,7 +129,7 @@ class ProcessContract : public NativeContract {
     return start_process({.program = "cat", .stdio = stdio});
   }
 
-  void end(const Process& process) {
+  void end(Process& process) {
     EXPECT_TRUE(process.kill(SIGKILL));
     Waiter waiter;
     waiter.wait(process);
@@ -171,7 +172,7 @@ class ProcessContract : public NativeContract {
 
 TEST_P(ProcessContract, TheExitCodeIsTold) {
   for (const int code : {0, 1, 3, 127, 255}) {
-    const Process process = shell("exit " + std::to_string(code));
+    Process process = shell("exit " + std::to_string(code));
     Waiter waiter;
     waiter.wait(process);
     run();
@@ -181,7 +182,7 @@ TEST_P(ProcessContract, TheExitCodeIsTold) {
 
 TEST_P(ProcessContract, TheSignalThatEndedItIsTold) {
   for (const int signal : {SIGTERM, SIGKILL, SIGABRT}) {
-    const Process process = lasting();
+    Process process = lasting();
     Waiter waiter;
     waiter.wait(process);
     look();
@@ -194,10 +195,11 @@ TEST_P(ProcessContract, TheSignalThatEndedItIsTold) {
 
 TEST_P(ProcessContract, AllWhoWaitAreTold) {
   Process process = lasting();
+  Stream in = process.take_pipe(0);  // else waiting closes it
   std::array<Waiter, 5> waiters;
   for (Waiter& waiter : waiters) waiter.wait(process);
   look();
-  EXPECT_EQ(rig().close(process.take_pipe(0).release()), Result(0));
+  EXPECT_EQ(rig().close(in.release()), Result(0));
   run();
   for (const Waiter& waiter : waiters) EXPECT_TRUE(waiter.ended_with({0, 0}));
   Waiter late;
@@ -206,8 +208,36 @@ TEST_P(ProcessContract, AllWhoWaitAreTold) {
   EXPECT_TRUE(late.ended_with({0, 0}));
 }
 
+// Nobody can write to it any more, and it would read for ever.
+TEST_P(ProcessContract, WaitingClosesAStdinThatNobodyTook) {
+  Process process = lasting();
+  Waiter waiter;
+  waiter.wait(process);
+  run();
+  EXPECT_TRUE(waiter.ended_with({0, 0}));
+  EXPECT_FALSE(process.take_pipe(0).is_open());
+}
+
+TEST_P(ProcessContract, WaitingLeavesAStdinThatSomebodyTook) {
+  Process process = lasting();
+  Stream in = process.take_pipe(0);
+  Waiter waiter;
+  waiter.wait(process);
+  look();
+  Request writing;
+  std::optional<Expected<std::size_t>> written;
+  writing.start(in.write_all(bytes_of("x")), [&](Expected<std::size_t> size) { written = size; });
+  run_until([&] { return written.has_value(); });
+  EXPECT_EQ(*written, Expected<std::size_t>(1));
+  EXPECT_FALSE(waiter.status);
+  in = Stream();
+  run();
+  EXPECT_TRUE(waiter.ended_with({0, 0}));
+}
+
 TEST_P(ProcessContract, AWaitCanBeCancelledAndStartedAnew) {
   Process process = lasting();
+  Stream in = process.take_pipe(0);  // else waiting closes it
   Waiter first;
   Waiter second;
   first.wait(process);
@@ -219,14 +249,15 @@ TEST_P(ProcessContract, AWaitCanBeCancelledAndStartedAnew) {
   EXPECT_TRUE(first.failed_with(Errc::operation_canceled));
   EXPECT_FALSE(second.status);
   first.wait(process);
-  EXPECT_EQ(rig().close(process.take_pipe(0).release()), Result(0));
+  EXPECT_EQ(rig().close(in.release()), Result(0));
   run();
   EXPECT_TRUE(first.ended_with({0, 0}));
   EXPECT_TRUE(second.ended_with({0, 0}));
 }
 
 TEST_P(ProcessContract, AWaitHasADeadline) {
-  const Process process = lasting();
+  Process process = lasting();
+  const Stream in = process.take_pipe(0);  // else waiting closes it
   Waiter waiter;
   waiter.wait(process, loop().now() + 3ms);
   run();
@@ -235,7 +266,7 @@ TEST_P(ProcessContract, AWaitHasADeadline) {
 }
 
 TEST_P(ProcessContract, KillingWhatHasEndedDoesNothing) {
-  const Process process = shell("exit 7");
+  Process process = shell("exit 7");
   Waiter waiter;
   waiter.wait(process);
   run();
@@ -246,7 +277,7 @@ TEST_P(ProcessContract, KillingWhatHasEndedDoesNothing) {
 }
 
 TEST_P(ProcessContract, ASignalThatIsNoneIsRefused) {
-  const Process process = lasting();
+  Process process = lasting();
   EXPECT_TRUE(fails_with(process.kill(1000), std::errc::invalid_argument));
   end(process);
 }
@@ -268,6 +299,101 @@ TEST_P(ProcessContract, HundredsAtOnceAllEnd) {
   EXPECT_FALSE(has_children());
 }
 
+// Whoever has started this program may ignore it. The system would forget the child at its
+// end, and its number would be another's.
+TEST_P(ProcessContract, NothingIsStartedWhereSigchldIsIgnored) {
+  const std::string_view arguments[] = {"-c", "exit 5"};
+  const ProcessOptions options{.program = "/bin/sh", .arguments = arguments};
+  {
+    const Disposition ignored(SIGCHLD, SIG_IGN);
+    EXPECT_TRUE(fails_with(Process::spawn(loop(), options), std::errc::no_child_process));
+  }
+  {
+    struct sigaction action{};
+    action.sa_flags = SA_NOCLDWAIT;
+    const Disposition kept(SIGCHLD, SIG_DFL);
+    ASSERT_EQ(::sigaction(SIGCHLD, &action, nullptr), 0);
+    EXPECT_TRUE(fails_with(Process::spawn(loop(), options), std::errc::no_child_process));
+  }
+  Process process = start_process(options);
+  Waiter waiter;
+  waiter.wait(process);
+  run();
+  EXPECT_TRUE(waiter.ended_with({5, 0}));
+}
+
+namespace {
+
+// A program's file, written anew each time.
+class Script {
+ public:
+  Script() {
+    EXPECT_NE(::mkdtemp(directory_.data()), nullptr);
+    path_ = directory_ + "/script";
+  }
+  ~Script() {
+    ::unlink(path_.c_str());
+    ::rmdir(directory_.c_str());
+  }
+  Script(const Script&) = delete;
+  Script& operator=(const Script&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] int open() const {
+    ::unlink(path_.c_str());
+    return ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+  }
+  static void write(int fd) {
+    constexpr std::string_view text = "#!/bin/sh\nexit 3\n";
+    EXPECT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+
+ private:
+  std::string directory_ = testing::TempDir() + "wev-XXXXXX";
+  std::string path_;
+};
+
+}  // namespace
+
+// A child of another thread has it open until it begins its own program.
+TEST_P(ProcessContract, WhatWasJustWrittenIsStarted) {
+  const Script script;
+  std::atomic<bool> over{false};
+  const Joiner join = spawn([&] {
+    while (!over) {
+      auto* const nothing = static_cast<char* const*>(nullptr);
+      char name[] = "true";
+      char* const arguments[] = {name, nullptr};
+      pid_t pid = -1;
+      if (::posix_spawnp(&pid, "true", nullptr, nullptr, arguments, nothing) != 0) continue;
+      while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
+    }
+  });
+  for (int i = 0; i < 100 && !HasFailure(); ++i) {
+    const int fd = script.open();
+    Script::write(fd);
+    ::close(fd);
+    Process process = start_process({.program = script.path()});
+    if (!process.is_open()) break;
+    Waiter waiter;
+    waiter.wait(process);
+    run();
+    EXPECT_TRUE(waiter.ended_with({3, 0}));
+  }
+  over = true;
+  join();
+}
+
+TEST_P(ProcessContract, WhatIsStillBeingWrittenIsSaid) {
+  const Script script;
+  const int fd = script.open();
+  Script::write(fd);
+  EXPECT_TRUE(
+      fails_with(Process::spawn(loop(), {.program = script.path()}), std::errc::text_file_busy));
+  ::close(fd);
+}
+
 // Letting go ---------------------------------------------------------------------------
 
 TEST_P(ProcessContract, OneThatIsLetGoGoesOnAndIsCollectedByTheNextStart) {
@@ -281,7 +407,7 @@ TEST_P(ProcessContract, OneThatIsLetGoGoesOnAndIsCollectedByTheNextStart) {
   EXPECT_EQ(rig().close(stdin_of_it), Result(0));
   wait_for_zombie();
   EXPECT_EQ(::kill(pid, 0), 0);
-  const Process next = lasting();
+  Process next = lasting();
   EXPECT_NE(::kill(pid, 0), 0) << "it is still a zombie";
   end(next);
 }
@@ -303,9 +429,10 @@ TEST_P(ProcessContract, LettingGoOfOneThatHasJustEndedEndsTheWaitsTheSame) {
   Waiter waiter;
   {
     Process process = lasting();
+    Stream in = process.take_pipe(0);  // else waiting closes it
     waiter.wait(process);
     look();
-    EXPECT_EQ(rig().close(process.take_pipe(0).release()), Result(0));
+    EXPECT_EQ(rig().close(in.release()), Result(0));
     wait_for_zombie();
   }
   EXPECT_FALSE(has_children());
@@ -316,14 +443,15 @@ TEST_P(ProcessContract, LettingGoOfOneThatHasJustEndedEndsTheWaitsTheSame) {
 TEST_P(ProcessContract, LettingGoEndsTheWaits) {
   Waiter waiter;
   {
-    const Process process = lasting();
+    Process process = lasting();
+    const Stream in = process.take_pipe(0);  // else waiting closes it
     waiter.wait(process);
     look();
   }
   run();
   EXPECT_TRUE(waiter.failed_with(Errc::operation_canceled));
-  wait_for_zombie();  // its stdin has ended with the Process
-  const Process next = shell("exit 0");
+  wait_for_zombie();  // its stdin has ended
+  Process next = shell("exit 0");
   waiter.wait(next);
   run();
   EXPECT_TRUE(waiter.ended_with({0, 0}));
@@ -331,7 +459,7 @@ TEST_P(ProcessContract, LettingGoEndsTheWaits) {
 
 TEST_P(ProcessContract, OneThatHasEndedIsCollectedWhenItIsLetGo) {
   {
-    const Process process = shell("exit 0");
+    Process process = shell("exit 0");
     wait_for_zombie();
   }
   EXPECT_FALSE(has_children());
@@ -392,7 +520,7 @@ TEST_P(ProcessContract, RunningOutOfDescriptorsStartsNothing) {
     const rlimit few{static_cast<rlim_t>(next) + room, before.rlim_max};
     ::setrlimit(RLIMIT_NOFILE, &few);
     const Stdio pipes = {ChildStdio::pipe(), ChildStdio::pipe(), ChildStdio::pipe()};
-    const auto process = Process::spawn(loop(), {.program = "cat", .stdio = pipes});
+    auto process = Process::spawn(loop(), {.program = "cat", .stdio = pipes});
     ::setrlimit(RLIMIT_NOFILE, &before);
     started = process.has_value();
     EXPECT_FALSE(started && room == 0);
@@ -802,7 +930,7 @@ TEST_P(SignalContract, UnwatchingWhatIsNotWatchedIsRefused) {
 TEST_P(ProcessContract, SigchldCanBeWatchedBesideProcesses) {
   auto signal = Signal::open(loop(), SIGCHLD);
   ASSERT_TRUE(signal);
-  const Process process = shell("exit 5");
+  Process process = shell("exit 5");
   Listener listener;
   Waiter waiter;
   listener.wait(*signal);

@@ -29,7 +29,7 @@ struct Ended {
 TEST(Process, OnSimThereAreNone) {
   Sim sim;
   Loop loop(sim);
-  const auto process = Process::spawn(loop, {.program = "cat"});
+  auto process = Process::spawn(loop, {.program = "cat"});
   ASSERT_FALSE(process);
   EXPECT_EQ(process.error(), std::errc::operation_not_supported);
 }

@@ -180,7 +180,8 @@ std::vector<RigMaker> native_rigs() {
   std::vector<RigMaker> all;
   add(all, "epoll", {.kind = BackendKind::epoll});
   add(all, "epoll_coarse",
-      {.kind = BackendKind::epoll, .native = {.without = linux_fine_timeouts}});
+      {.kind = BackendKind::epoll,
+       .native = {.without = linux_fine_timeouts | linux_transfer_now}});
   add(all, "kqueue", {.kind = BackendKind::kqueue});
   for (std::uint64_t seed = 1; set_moods(seed) && seed <= 8; ++seed) {
     add(all, "kqueue_moody_" + std::to_string(seed), {.kind = BackendKind::kqueue}, seed);

@@ -61,12 +61,17 @@ enum LinuxFeature : std::uint32_t {
   linux_cooperative_work = 8,  ///< io_uring: fewer interrupts (5.19), where those are missing
   linux_poll_first = 16,       ///< io_uring: no vain attempt to receive (5.19)
   linux_no_iowait = 32,        ///< io_uring: waiting does not count as waiting for a disk (6.15)
+  linux_transfer_now = 64,     ///< epoll, poll: pipes are asked not to wait by each call (6.4),
+                               ///< else by an open file of the loop's own
 };
 
 struct NativeOptions {
-  /// For what keeps a thread waiting; it outlives the loop and may be shared by
-  /// several. nullptr: a pool of the backend's own, if it needs one.
+  /// For functions of the program that keep a thread waiting (op::run_blocking); it outlives
+  /// the loop and may be shared by several. nullptr: a pool of the backend's own, if it needs
+  /// one.
   ThreadPool* pool = nullptr;
+  /// The same for files. Should be another one: what the program runs may wait for anything.
+  ThreadPool* file_pool = nullptr;
   /// io_uring: how many operations go to the kernel in one call, rounded up to a
   /// power of two. More than that take several calls.
   unsigned ring_entries = 256;

@@ -1,9 +1,10 @@
 // thread_pool.hpp: a few threads for what keeps a thread waiting.
 //
 // Native backends carry out on one what the system cannot be asked to do in the
-// background: op::run_blocking, and with epoll all operations on files. Each
-// makes its own when it first needs it; to share one between loops, or to give
-// it another size, name it in BackendOptions.
+// background: op::run_blocking, and with epoll all operations on files, each on a
+// pool of its own, so that no file waits for what a program runs. They are made when
+// they are first needed; to share one between loops, or to give it another size, name
+// it in BackendOptions, or in the run_blocking.
 //
 // A thread is started when work is there and none is free, up to the limit, and
 // stays until join(). No signal is delivered to them.
@@ -53,7 +54,9 @@ class ThreadPool : public Allocated {
   /// true: it had not begun, and will not.
   bool withdraw(Work& work) noexcept;
   /// Waits until all that was submitted is done, and ends the threads. The pool
-  /// can be used again. Not from one of its own threads.
+  /// can be used again, and meanwhile: what comes beside a join is done as well, so
+  /// one beside a stream of work that does not end does not either. Not from one of
+  /// its own threads.
   void join() noexcept;
 
   /// Threads that run now.
@@ -70,7 +73,8 @@ class ThreadPool : public Allocated {
   mutable std::mutex mutex_;
   std::condition_variable wanted_;
   List<Work> queue_;
-  Array<Thread*> threads_;
+  Array<Thread*> threads_;   // not yet joined
+  std::size_t serving_ = 0;  // that have not left serve()
   std::size_t idle_ = 0;
   std::size_t waiting_ = 0;  // work in queue_
   bool joining_ = false;

@@ -50,9 +50,11 @@ class Address {
   /// [::]: on all of both families, unless ListenOptions::ipv6_only says otherwise.
   static Address any_ipv6(std::uint16_t port = 0) noexcept { return ipv6({}, port); }
   /// A path that begins with '\0' is a name of Linux's abstract namespace.
-  /// nullopt: it is empty or longer than longest_path.
+  /// nullopt: it is empty, longer than longest_path, or a path with a '\0' further inside,
+  /// where systems would cut it; an abstract name may have them.
   static std::optional<Address> unix_path(std::string_view path) noexcept {
     if (path.empty() || path.size() > longest_path) return std::nullopt;
+    if (path[0] != '\0' && path.contains('\0')) return std::nullopt;
     Address address;
     address.put_family(af_unix);
     std::memcpy(address.bytes_.data() + 2, path.data(), path.size());

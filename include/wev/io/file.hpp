@@ -6,6 +6,11 @@
 // A File is a Stream as well: read_some and the like go on from its position,
 // which read_at and write_at leave alone. Operations on files cannot be
 // interrupted once they have begun: a cancelled one may end with its real result.
+//
+// FIFOs     Opening one does not wait for its other end. For reading it ends at once; the
+//           first read waits for a writer, with deadline and cancel as any. For writing
+//           where nobody reads it ends with no_such_device_or_address: try again later.
+//           (Natively. WASI hosts open as they do.)
 #pragma once
 
 #include "wev/io/stream.hpp"

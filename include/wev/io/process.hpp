@@ -18,8 +18,13 @@
 //            by the first spawn() or destruction of a Process, of any loop and
 //            thread, after its end; the system does it at the end of the
 //            program. So zombies do not pile up, but the last may stay.
-//            The program leaves SIGCHLD as it is by default, and does not wait for
-//            children that are not its own (waitpid of -1): else wait() ends with
+//            The program does not ignore SIGCHLD, nor does whoever starts it (the
+//            shell's trap '' CHLD is inherited): the system would take a child's end,
+//            and give its number away, before anybody asks. So spawn() refuses with
+//            no_child_process, before anything has run; signal(SIGCHLD, SIG_DFL) at
+//            the program's beginning helps. It is not done here, since a program may
+//            have other children that nobody waits for. Nor does it wait for children
+//            that are not its own (waitpid of -1): else wait() ends with
 //            no_child_process.
 // Thread     The loop's. Different loops may spawn at the same time.
 // Errors     Of starting are spawn()'s, those that only show in the child included.
@@ -72,9 +77,10 @@ class Process : private Handle {
   ~Process() { let_go(); }
 
   /// Starts a program, and keeps the thread until that is done (about a
-  /// millisecond). no_such_file_or_directory, permission_denied,
-  /// executable_format_error, not_a_directory: of the program or the directory;
-  /// bad_file_descriptor: one of `stdio`; argument_list_too_long;
+  /// millisecond; up to 25 of them where the program's file was just written and is still
+  /// open somewhere, then text_file_busy). no_child_process: see Zombies.
+  /// no_such_file_or_directory, permission_denied, executable_format_error, not_a_directory: of the
+  /// program or the directory; bad_file_descriptor: one of `stdio`; argument_list_too_long;
   /// invalid_argument: a string with a zero inside; too_many_files_open;
   /// resource_unavailable_try_again: too many processes.
   static Expected<Process> spawn(Loop& loop, const ProcessOptions& options);
@@ -94,9 +100,13 @@ class Process : private Handle {
   };
   /// Ends with an ExitStatus when the child has ended, at once if it already has.
   /// Any number may wait, one after the other, also after its end.
+  /// Closes this program's end of the child's stdin, if that is a pipe that nobody took: many
+  /// programs end when that does, and nobody can write to it any more. Its stdout and stderr
+  /// stay: one that writes much ends only when they are taken and read.
   /// REQUIRES: is_open().
-  Awaitable<ToExitStatus> wait() const noexcept {
+  Awaitable<ToExitStatus> wait() noexcept {
     WEV_ASSERT(is_open(), "Process::wait: there is no process");
+    pipes_[0] = Stream();
     return {loop(), op::wait_process(fd(), pid_)};
   }
 

@@ -54,7 +54,9 @@ class Stream : public Handle {
   Stream(Loop& loop, int fd) noexcept : Handle(loop, fd) {}
 
   /// The program's own, whatever they are: terminal, pipe, file, /dev/null. They
-  /// are not closed with the handle.
+  /// are not closed with the handle. Natively their flags stay as they are, since others
+  /// share them: children and printf may use them as well.
+  /// bad_file_descriptor: the program was started without it.
   static Stream standard_input(Loop& loop) noexcept { return Stream(loop, 0, Use::lent); }
   static Stream standard_output(Loop& loop) noexcept { return Stream(loop, 1, Use::lent); }
   static Stream standard_error(Loop& loop) noexcept { return Stream(loop, 2, Use::lent); }

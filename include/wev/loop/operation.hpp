@@ -38,6 +38,7 @@ namespace wev {
 class Async;
 class Completion;
 class Loop;
+class ThreadPool;
 class Ticket;
 struct ForeignSlot;
 struct Message;
@@ -142,6 +143,7 @@ struct Operation {
   struct Blocking {
     Result (*function)(void* argument) noexcept;
     void* argument;
+    ThreadPool* pool;  ///< nullptr: the backend's
   };
   struct Foreign {
     void (*start)(void* context, Ticket ticket) noexcept;
@@ -283,9 +285,15 @@ inline Operation foreign(void (*start)(void* context, Ticket ticket) noexcept,
 
 /// Ends with what `function` returned, which was called with `argument` on a
 /// thread that may be kept waiting: for what the system has no operation for. On
-/// systems without threads (WASI 0.1) the loop's own is kept.
+/// systems without threads (WASI 0.1) the loop's own is kept. Functions wait for each other
+/// where they are more than NativeOptions::pool has threads, and never for files.
 inline Operation run_blocking(Result (*function)(void*) noexcept, void* argument) noexcept {
-  return {.type = &run_blocking_type, .blocking = {function, argument}};
+  return {.type = &run_blocking_type, .blocking = {function, argument, nullptr}};
+}
+/// The same on a pool of the program's own, which outlives the loop.
+inline Operation run_blocking(ThreadPool& pool, Result (*function)(void*) noexcept,
+                              void* argument) noexcept {
+  return {.type = &run_blocking_type, .blocking = {function, argument, &pool}};
 }
 
 /// Ends with `readable` when a read would not block (data, end of stream or an
@@ -432,7 +440,8 @@ inline Operation shutdown(int fd, Shutdown how) noexcept {
 
 // Files ------------------------------------------------------------------------------
 
-/// Ends with a new descriptor. `path` counts from `directory`, which has to stay
+/// Ends with a new descriptor, without waiting for the other end of a FIFO: see file.hpp.
+/// `path` counts from `directory`, which has to stay
 /// open until then; `mode`: the permissions of what is made.
 inline Operation open(int directory, const char* path, std::uint32_t flags,
                       std::uint32_t mode = 0644) noexcept {
