@@ -20,6 +20,8 @@ namespace {
 constexpr Duration longest = 1h;
 // Where the host may not return although something is ready.
 constexpr Duration longest_unsure = 16ms;
+// Where it was never seen to tell of a descriptor.
+constexpr Duration longest_untold = 256ms;
 constexpr unsigned looks_per_wait = 8;
 // Where a descriptor blocks, a pipe that is writable takes this much (PIPE_BUF).
 constexpr std::size_t blocking_write_size = 4096;
@@ -32,10 +34,11 @@ bool means_unpollable(Errno error) {
 
 }  // namespace
 
+// Some hosts' monotonic clock goes back now and then.
 Instant WasiPoll::now() const {
   Timestamp time = 0;
   wev_wasi_clock_time_get(clock_monotonic, 1, &time);
-  return Instant(Duration(static_cast<Duration::rep>(time)));
+  return latest_ = std::max(latest_, Instant(Duration(static_cast<Duration::rep>(time))));
 }
 
 // Starting ---------------------------------------------------------------------
@@ -83,7 +86,8 @@ Expected<void> WasiPoll::know(Descriptor& descriptor, const Operation& operation
   const bool can_wait = !found->always_ready;
   const bool never_blocks = settle(traits_.set_nonblocking, found->nonblocking);
   const bool socket = settle(traits_.sockets, found->may_be_socket);
-  constexpr std::uint32_t kept = unpollable_in | unpollable_out;
+  constexpr std::uint32_t each = unpollable | vain | told;
+  constexpr std::uint32_t kept = each | each << 1;
   descriptor.backend_flags =
       (descriptor.backend_flags & kept) | (found->always_ready ? always_ready : 0u) |
       (can_wait && never_blocks ? nonblocking : 0u) | (can_wait && socket ? may_be_socket : 0u);
@@ -91,8 +95,7 @@ Expected<void> WasiPoll::know(Descriptor& descriptor, const Operation& operation
 }
 
 bool WasiPoll::refuses_to_poll(const Completion& completion) {
-  const bool in = completion.operation().type->direction == Direction::in;
-  return (completion.descriptor().backend_flags & (in ? unpollable_in : unpollable_out)) != 0;
+  return (completion.descriptor().backend_flags & of(unpollable, completion)) != 0;
 }
 
 // Whether carrying it out does not block the program, or that cannot be helped.
@@ -152,6 +155,10 @@ Expected<void> WasiPoll::sleep(Instant until) {
   if (woken_.exchange(false, std::memory_order_acq_rel)) return {};
   try_parked();
   const Instant at = now();
+  if (at - tried_at_ >= (overlooks_ ? longest_unsure : longest_untold)) {
+    tried_at_ = at;
+    try_overlooked();
+  }
   if (!ended_.empty() || until <= at) return {};
   const bool unlimited = until == never && set_.size() + set_.parked_size() == 0;
   if (unlimited && !sys::wasi::has_threads()) return std::unexpected(Errc::deadlock);
@@ -191,9 +198,34 @@ void WasiPoll::try_parked() {
   for (std::size_t i = set_.parked_size(); i-- > 0;) {
     Completion& completion = set_.parked(i);
     if (finish_now(completion) || refuses_to_poll(completion)) continue;
+    // It was ready in vain just now: a sleep first, or the host is asked without a pause.
+    std::uint32_t& flags = completion.descriptor().backend_flags;
+    if ((flags & of(vain, completion)) != 0) {
+      flags &= ~of(vain, completion);
+      continue;
+    }
     // Takes turns with the other direction, or has it for itself by now.
     if (Completion* other = subscribed_other_way(completion)) set_.park_subscribed(*other);
     set_.subscribe_parked(completion);
+  }
+}
+
+// Some hosts ignore descriptors, or some of them (Deno its stdin), and sleep on.
+bool WasiPoll::may_be_overlooked(const Completion& completion) {
+  return (completion.descriptor().backend_flags & of(told, completion)) == 0 &&
+         completion.operation().kind() != OperationKind::poll && can_try(completion);
+}
+
+bool WasiPoll::has_overlooked_any() const {
+  for (std::size_t i = 0; i < set_.size(); ++i) {
+    if (may_be_overlooked(set_[i])) return true;
+  }
+  return false;
+}
+
+void WasiPoll::try_overlooked() {
+  for (std::size_t i = set_.size(); i-- > 0;) {
+    if (may_be_overlooked(set_[i]) && finish_now(set_[i])) overlooks_ = true;
   }
 }
 
@@ -227,6 +259,8 @@ Duration WasiPoll::timeout_until(Instant deadline, Instant now) const {
   const bool unsure = set_.parked_size() > 0 || sys::wasi::has_threads() ||
                       (set_.size() > 1 && !returns_for_any_) || one_per_call_;
   if (unsure) limit = std::min(limit, longest_unsure);
+  const Duration longest_trusted = overlooks_ ? longest_unsure : longest_untold;
+  if (limit > longest_trusted && has_overlooked_any()) limit = longest_trusted;
   return deadline == never ? limit : std::min(limit, deadline - now);
 }
 
@@ -252,6 +286,8 @@ std::expected<void, Error> WasiPoll::poll(Duration timeout, bool unlimited) {
       traits_.returns_for_any == Trait::find_out) {
     returns_for_any_ = true;
   }
+  // Some hosts do not write how many there are.
+  if (taken == 0 && (now() - before) * 2 < rounded) tried_at_ = Instant();
   take_events(taken);
   return {};
 }
@@ -270,19 +306,25 @@ void WasiPoll::take_events(std::size_t count) {
 }
 
 // A readiness is believed only in so far as the operation is carried out now,
-// once; if it would block after all, it stays subscribed.
+// once; if it would block after all, it is parked for a sleep.
 void WasiPoll::take_event(Completion& completion, Errno error) {
   if (error != errno_success && !means_unpollable(error)) {
     // Of a pipe without a reader Node and WAMR say EIO; the operation knows.
     auto result = can_try(completion) ? try_now(completion) : std::nullopt;
     return finish(completion, result.value_or(std::unexpected(to_error(error))));
   }
+  std::uint32_t& flags = completion.descriptor().backend_flags;
   if (error != errno_success) {
-    const bool in = completion.operation().type->direction == Direction::in;
-    completion.descriptor().backend_flags |= in ? unpollable_in : unpollable_out;
+    flags |= of(unpollable, completion);
     if (!PollSet::is_parked(completion)) set_.park_subscribed(completion);
   }
-  if (const auto result = carry_out(completion)) finish(completion, *result);
+  if (const auto result = carry_out(completion)) {
+    if (error == errno_success) flags |= of(told, completion);
+    return finish(completion, *result);
+  }
+  if (error != errno_success || !can_try(completion)) return;
+  flags |= of(vain, completion);
+  set_.park_subscribed(completion);
 }
 
 // The host failed the whole call. Each descriptor is asked for alone, so that

@@ -37,9 +37,14 @@ class WasiPoll final : public Backend {
     nonblocking = 1,    // the host accepted the flag
     always_ready = 2,   // a file or directory: carry out, do not poll
     may_be_socket = 4,  // sock_* calls are safe
-    unpollable_in = 8,  // the host refused to poll it for reading
-    unpollable_out = 16,
+    // These are of reading, and shifted by one of writing.
+    unpollable = 8,  // the host refused to poll it
+    vain = 32,       // the host called it ready, and it was not
+    told = 128,      // the host told that it was ready, and it was
   };
+  [[nodiscard]] static std::uint32_t of(std::uint32_t flag, const Completion& completion) noexcept {
+    return completion.operation().type->direction == Direction::in ? flag : flag << 1;
+  }
 
   static bool refuses_to_poll(const Completion& completion);
   static bool can_try(const Completion& completion);
@@ -51,6 +56,9 @@ class WasiPoll final : public Backend {
   void finish(Completion& completion, Result result);
   bool finish_now(Completion& completion);
   void try_parked();
+  [[nodiscard]] static bool may_be_overlooked(const Completion& completion);
+  [[nodiscard]] bool has_overlooked_any() const;
+  void try_overlooked();
   std::optional<Duration> look();
   [[nodiscard]] Duration timeout_until(Instant deadline, Instant now) const;
   std::expected<void, Error> poll(Duration timeout, bool unlimited);
@@ -68,6 +76,9 @@ class WasiPoll final : public Backend {
   Duration look_patience_ = shortest;  // the same between looks, see look_by()
   bool returns_for_any_;               // the host was seen to return when one of many was ready
   bool one_per_call_;                  // it fails calls with several that it takes alone
+  bool overlooks_ = false;             // it was seen not to tell what was ready
+  Instant tried_at_{};                 // see try_overlooked()
+  mutable Instant latest_{};           // see now()
   std::size_t next_alone_ = 0;
   unsigned looks_ = 0;
   std::atomic<bool> woken_{false};

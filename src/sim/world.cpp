@@ -194,8 +194,9 @@ bool is_position(std::uint64_t offset) { return offset <= std::uint64_t{INT64_MA
 Result read_at(std::span<const std::byte> bytes, std::span<std::byte> buffer,
                std::uint64_t offset) {
   if (offset >= bytes.size() || buffer.empty()) return 0;
-  const std::size_t count = std::min(buffer.size(), bytes.size() - offset);
-  std::memcpy(buffer.data(), bytes.data() + offset, count);
+  bytes = bytes.subspan(static_cast<std::size_t>(offset));
+  const std::size_t count = std::min(buffer.size(), bytes.size());
+  std::memcpy(buffer.data(), bytes.data(), count);
   return count;
 }
 
@@ -203,9 +204,10 @@ Result write_at(std::vector<std::byte>& bytes, std::span<const std::byte> buffer
                 std::uint64_t offset, std::size_t largest) {
   if (buffer.empty()) return 0;
   if (offset >= largest) return std::unexpected(std::errc::file_too_large);
-  buffer = buffer.first(std::min<std::size_t>(buffer.size(), largest - offset));
-  if (bytes.size() < offset + buffer.size()) bytes.resize(offset + buffer.size());
-  std::memcpy(bytes.data() + offset, buffer.data(), buffer.size());
+  const auto position = static_cast<std::size_t>(offset);
+  buffer = buffer.first(std::min(buffer.size(), largest - position));
+  if (bytes.size() < position + buffer.size()) bytes.resize(position + buffer.size());
+  std::memcpy(bytes.data() + position, buffer.data(), buffer.size());
   return buffer.size();
 }
 

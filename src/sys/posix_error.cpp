@@ -8,7 +8,7 @@ namespace wev::sys {
 
 namespace {
 
-// Those that std::errc has, under the system's own numbers.
+// By the system's own numbers. std::errc{}: there is none.
 constexpr auto known_errors = [] {
   using enum std::errc;
   constexpr std::errc all[] = {address_family_not_supported,
@@ -85,8 +85,20 @@ constexpr auto known_errors = [] {
                                too_many_symbolic_link_levels,
                                value_too_large,
                                wrong_protocol_type};
-  std::array<bool, 256> known{};
-  for (const std::errc error : all) known[static_cast<std::size_t>(error)] = true;
+  std::array<std::errc, 256> known{};
+  for (const std::errc error : all) known[static_cast<std::size_t>(error)] = error;
+  // Those that std::errc lacks are what a program would treat alike, as on WASI.
+  known[EDQUOT] = no_space_on_device;
+  known[ESTALE] = io_error;
+  known[ESHUTDOWN] = broken_pipe;
+  known[EHOSTDOWN] = host_unreachable;
+  known[EPFNOSUPPORT] = address_family_not_supported;
+#if defined(ENONET)
+  known[ENONET] = network_unreachable;
+#endif
+#if defined(EREMOTEIO)
+  known[EREMOTEIO] = io_error;
+#endif
   return known;
 }();
 
@@ -94,7 +106,7 @@ constexpr auto known_errors = [] {
 
 Error to_error(int code) noexcept {
   const auto i = static_cast<std::size_t>(code);
-  if (i > 0 && i < known_errors.size() && known_errors[i]) return static_cast<std::errc>(code);
+  if (i < known_errors.size() && known_errors[i] != std::errc{}) return known_errors[i];
   return Error::native(static_cast<std::uint16_t>(code));
 }
 

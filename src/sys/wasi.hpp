@@ -23,6 +23,7 @@ inline constexpr Errno errno_inval = 28;
 inline constexpr Errno errno_intr = 27;
 inline constexpr Errno errno_io = 29;
 inline constexpr Errno errno_noent = 44;
+inline constexpr Errno errno_nomem = 48;
 inline constexpr Errno errno_nosys = 52;
 inline constexpr Errno errno_notsock = 57;
 inline constexpr Errno errno_notsup = 58;
@@ -67,11 +68,15 @@ inline constexpr std::int32_t oflags_create = 1;
 inline constexpr std::int32_t oflags_directory = 2;
 inline constexpr std::int32_t oflags_exclusive = 4;
 inline constexpr std::int32_t oflags_truncate = 8;
-// Of rights, those that opening a file for reading or writing is asked with.
+// Of rights, those that opening a file for reading or writing is asked with. Some hosts open
+// what is given any of the second for writing (Node, WAMR, WasmEdge).
 inline constexpr std::uint64_t rights_read = 1 << 1;
-inline constexpr std::uint64_t rights_write = 1 << 6;
+inline constexpr std::uint64_t rights_write = 1 << 0 | 1 << 6 | 1 << 8 | 1 << 22;
 inline constexpr std::uint64_t rights_of_any =
-    1 << 0 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 21 | 1 << 22 | 1 << 27;
+    1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 21 | 1 << 27;
+// What a directory is opened with, so that something can be opened below it.
+inline constexpr std::uint64_t rights_of_directory =
+    1 << 10 | 1 << 13 | 1 << 14 | 1 << 18 | 1 << 19;
 
 inline constexpr std::uint8_t eventtype_clock = 0;
 inline constexpr std::uint8_t eventtype_fd_read = 1;
@@ -150,6 +155,9 @@ std::int32_t wev_wasi_fd_pwrite(Fd fd, const Iovec* iovs, Size count, std::uint6
                                 Size* size);
 WEV_WASI_IMPORT("fd_filestat_get")
 std::int32_t wev_wasi_fd_filestat_get(Fd fd, Filestat* stat);
+WEV_WASI_IMPORT("path_filestat_get")
+std::int32_t wev_wasi_path_filestat_get(Fd directory, std::int32_t lookup, const char* path,
+                                        Size size, Filestat* stat);
 WEV_WASI_IMPORT("path_open")
 std::int32_t wev_wasi_path_open(Fd directory, std::int32_t lookup, const char* path, Size size,
                                 std::int32_t oflags, std::uint64_t rights,

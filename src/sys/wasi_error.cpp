@@ -5,8 +5,8 @@ namespace {
 
 using enum std::errc;
 
-// By errno, from 1, in the order of the witx. std::errc{}: it has no equal and
-// stays a native code.
+// By errno, from 1, in the order of the witx. Those that std::errc lacks are what a program
+// would treat alike, as on POSIX systems. std::errc{}: there is none, it stays a native code.
 constexpr std::errc errors[] = {
     argument_list_too_long,
     permission_denied,
@@ -26,7 +26,7 @@ constexpr std::errc errors[] = {
     resource_deadlock_would_occur,
     destination_address_required,
     argument_out_of_domain,
-    std::errc{},  // dquot
+    no_space_on_device,  // dquot
     file_exists,
     bad_address,
     file_too_large,
@@ -79,11 +79,11 @@ constexpr std::errc errors[] = {
     read_only_file_system,
     invalid_seek,
     no_such_process,
-    std::errc{},  // stale
+    io_error,  // stale
     timed_out,
     text_file_busy,
     cross_device_link,
-    std::errc{},  // notcapable
+    operation_not_permitted,  // notcapable
 };
 static_assert(sizeof errors / sizeof errors[0] == errno_notcapable);
 

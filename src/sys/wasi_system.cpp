@@ -1,6 +1,7 @@
 // system.hpp over WASI 0.1.
 #include "sys/system.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -35,6 +36,33 @@ Result socket_result(std::int32_t returned, Fd fd, Size size = 0) noexcept {
   return to_result(returned, size);
 }
 
+// A descriptor that was not opened for reading, or writing, is a bad one elsewhere; some hosts
+// speak of a capability.
+Result moved(std::int32_t returned, Size size) noexcept {
+  return to_result(to_errno(returned) == errno_notcapable ? errno_badf : returned, size);
+}
+
+// Of a buffer of 128 MiB and more Wasmtime says that there is no memory.
+constexpr Size largest_transfer = Size{32} << 20;
+
+Iovec one(std::span<const std::byte> buffer) noexcept {
+  return {const_cast<std::byte*>(buffer.data()), std::min(buffer.size(), largest_transfer)};
+}
+
+// So many of them as go in one call; `first` is where a single one is too large.
+std::span<const IoVec> several(std::span<const IoVec> buffers, IoVec& first) noexcept {
+  Size size = 0;
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    size += buffers[i].size;
+    if (size <= largest_transfer) continue;
+    if (size > buffers[i].size) return buffers.first(i);
+    first = buffers[i];
+    first.size = largest_transfer;
+    return {&first, 1};
+  }
+  return buffers;
+}
+
 const Iovec* iovecs(std::span<const IoVec> buffers) noexcept {
   static_assert(sizeof(Iovec) == sizeof(IoVec) && offsetof(Iovec, size) == offsetof(IoVec, size));
   return reinterpret_cast<const Iovec*>(buffers.data());
@@ -45,49 +73,67 @@ Result not_supported() noexcept { return std::unexpected(std::errc::operation_no
 }  // namespace
 
 Result read(int fd, std::span<std::byte> buffer) noexcept {
-  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
+  const Iovec iovec = one(buffer);
   Size size = 0;
   const auto returned = wev_wasi_fd_read(fd, &iovec, 1, &size);
-  return to_result(returned, size);
+  return moved(returned, size);
 }
 
 Result readv(int fd, std::span<const IoVec> buffers) noexcept {
+  IoVec first;
+  const auto some = several(buffers, first);
   Size size = 0;
-  const auto returned = wev_wasi_fd_read(fd, iovecs(buffers), buffers.size(), &size);
-  return to_result(returned, size);
+  const auto returned = wev_wasi_fd_read(fd, iovecs(some), some.size(), &size);
+  return moved(returned, size);
 }
 
 Result pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) noexcept {
-  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
+  const Iovec iovec = one(buffer);
   Size size = 0;
   const auto returned = wev_wasi_fd_pread(fd, &iovec, 1, offset, &size);
-  return to_result(returned, size);
+  return moved(returned, size);
 }
 
 Result write(int fd, std::span<const std::byte> buffer) noexcept {
-  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
+  const Iovec iovec = one(buffer);
   Size size = 0;
   const auto returned = wev_wasi_fd_write(fd, &iovec, 1, &size);
-  return to_result(returned, size);
+  return moved(returned, size);
 }
 
 Result writev(int fd, std::span<const IoVec> buffers) noexcept {
+  IoVec first;
+  const auto some = several(buffers, first);
   Size size = 0;
-  const auto returned = wev_wasi_fd_write(fd, iovecs(buffers), buffers.size(), &size);
-  return to_result(returned, size);
+  const auto returned = wev_wasi_fd_write(fd, iovecs(some), some.size(), &size);
+  return moved(returned, size);
 }
 
 Result pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) noexcept {
-  const Iovec iovec{const_cast<std::byte*>(buffer.data()), buffer.size()};
+  const Iovec iovec = one(buffer);
   Size size = 0;
   const auto returned = wev_wasi_fd_pwrite(fd, &iovec, 1, offset, &size);
-  return to_result(returned, size);
+  return moved(returned, size);
 }
 
 // Nothing tells without waiting.
 Result poll(int, Direction) noexcept {
   return std::unexpected(std::errc::resource_unavailable_try_again);
 }
+
+namespace {
+
+// Opening a FIFO that has no other end would keep the whole program. Of files the flag is
+// another kind of writing on some hosts (Wasmtime).
+bool may_be_fifo(Fd directory, const char* path) noexcept {
+  Filestat stat{};
+  const auto returned =
+      wev_wasi_path_filestat_get(directory, lookup_symlink_follow, path, std::strlen(path), &stat);
+  return to_errno(returned) == errno_success && stat.filetype != filetype_regular_file &&
+         stat.filetype != filetype_directory;
+}
+
+}  // namespace
 
 Result open(int directory, const char* path, std::uint32_t wanted, std::uint32_t) noexcept {
   char buffer[512];
@@ -103,10 +149,17 @@ Result open(int directory, const char* path, std::uint32_t wanted, std::uint32_t
       if_wanted(open_truncate, oflags_truncate) | if_wanted(open_directory, oflags_directory);
   const std::uint64_t rights =
       rights_of_any | if_wanted(open_read, rights_read) | if_wanted(open_write, rights_write);
+  std::uint64_t inherited = rights;
+  std::uint64_t base = rights;
+  if ((wanted & open_directory) != 0) {
+    base |= rights_of_directory;
+    inherited |= rights_of_directory | rights_read | rights_write;
+  }
+  const std::int32_t flags = if_wanted(open_append, std::int32_t{fdflags_append}) |
+                             (may_be_fifo(directory, path) ? fdflags_nonblock : 0);
   Fd fd = -1;
-  const auto returned =
-      wev_wasi_path_open(directory, lookup_symlink_follow, path, std::strlen(path), oflags, rights,
-                         rights, if_wanted(open_append, std::int32_t{fdflags_append}), &fd);
+  const auto returned = wev_wasi_path_open(directory, lookup_symlink_follow, path,
+                                           std::strlen(path), oflags, base, inherited, flags, &fd);
   return to_result(returned, static_cast<Size>(fd));
 }
 

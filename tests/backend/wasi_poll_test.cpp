@@ -91,12 +91,14 @@ Result error(Error code) { return std::unexpected(code); }
 
 const Result bad = error(std::errc::bad_file_descriptor);
 
-// Those on which time can be slept away at all: one host fails every call with a
-// clock alone, and a loop that waits for a deadline there can only go round.
+// Those on which time can be slept away as it is asked for: one host fails every call with a
+// clock alone, and a loop that waits for a deadline there can only go round; others wake early.
 std::vector<Quirks> hosts_that_sleep() {
   std::vector<Quirks> hosts;
   for (const Quirks& quirks : all_quirks()) {
-    if (quirks.clock_error == 0) hosts.push_back(quirks);
+    const bool wakes = quirks.sleeps_half || quirks.longest_sleep != Duration::max() ||
+                       quirks.interrupts == 2 || quirks.clock_step > 1ms;
+    if (quirks.clock_error == 0 && !wakes) hosts.push_back(quirks);
   }
   return hosts;
 }
@@ -138,17 +140,72 @@ TEST(WasiPoll, SleepingForDaysTakesACallAnHour) {
   }
 }
 
-// timeout_until(): of one descriptor every host that polls it at all tells, so
-// the timeouts double from 1 ms, and the 14th goes beyond 10 s.
-TEST(WasiPoll, OneIdlePipeTakesAPollForEachDoubling) {
+// timeout_until(): some hosts ignore what they are given, so until a descriptor was told of
+// it is tried every 256 ms, where it can be. After that the timeouts double from 1 ms, and
+// the 14th goes beyond 10 s.
+TEST(WasiPoll, OneIdlePipeTakesAPollForEachDoublingOnceItWasToldOf) {
+  constexpr std::size_t doublings = 14 + some_more;
   for (const Quirks& quirks : hosts_that_sleep()) {
     if (quirks.pipe_read_poll != Quirks::Poll::honest) continue;
+    SCOPED_TRACE(quirks.name);
     Op read;
     Guest guest(quirks);
-    guest.add(read, op::read(guest.pipe().first, read.buffer));
-    EXPECT_LE(guest.polls_during(10s), 14 + some_more) << quirks.name;
+    const auto [reader, writer] = guest.pipe();
+    read.then = [](Op&) { return Action::rearm; };
+    guest.add(read, op::read(reader, read.buffer));
+    const bool blocks = quirks.refuses_nonblocking != 0;
+    EXPECT_LE(guest.polls_during(10s), doublings + (blocks ? 0 : 10s / 255ms));
     EXPECT_FALSE(read.ended());
+    if (quirks.sleeps_whole || !quirks.writes_event_count) continue;  // it never is
+    guest.host.plan(guest.host.now() + 500ms,
+                    [&guest, fd = writer] { (void)guest.write(fd, "x"); });
+    (void)guest.polls_during(1s);
+    EXPECT_TRUE(read.ended());
+    EXPECT_LE(guest.polls_during(10s), doublings);
   }
+}
+
+// What was ready in vain is tried for a while, before the host is asked again.
+TEST(WasiPoll, AHostThatCallsEverythingReadyIsAskedOnlyNowAndThen) {
+  Op read;
+  Op write;
+  Guest guest(named("eager"));
+  const auto [reader, writer] = guest.pipe();
+  guest.add(read, op::read(reader, read.buffer));
+  const auto [other, full] = guest.pipe();
+  const std::string much(guest.host.capacity(), 'x');
+  EXPECT_EQ(guest.write(full, much), Result(much.size()));
+  guest.add(write, op::write(full, bytes_of("x")));
+  EXPECT_LE(guest.polls_during(10s), 2 * 10s / 15ms + some_more);
+  EXPECT_FALSE(read.ended() || write.ended());
+  EXPECT_EQ(guest.write(writer, "x"), Result(1));
+  std::byte buffer[8];
+  EXPECT_EQ(guest.world().perform(op::read(other, buffer)), Result(8));
+  (void)guest.polls_during(20ms);
+  EXPECT_EQ(read.result(), Result(1));
+  EXPECT_EQ(write.result(), Result(1));
+}
+
+// Once it was seen to be deaf it is tried more often.
+TEST(WasiPoll, AHostThatIgnoresDescriptorsIsNotReliedUpon) {
+  Op read;
+  Guest guest(named("deaf"));
+  const auto [reader, writer] = guest.pipe();
+  std::vector<Instant> received;
+  read.then = [&](Op&) {
+    received.push_back(guest.host.now());
+    return Action::rearm;
+  };
+  guest.add(read, op::read(reader, read.buffer));
+  const Instant begin = guest.host.now();
+  for (int i = 1; i <= 3; ++i) {
+    guest.host.plan(begin + i * 10s, [&guest, fd = writer] { (void)guest.write(fd, "x"); });
+  }
+  EXPECT_LE(guest.polls_during(40s), 40s / 15ms + some_more);
+  ASSERT_EQ(received.size(), 3u);
+  EXPECT_LE(received[0] - begin, 10s + 2 * 256ms);
+  EXPECT_LE(received[1] - begin, 20s + 2 * 16ms);
+  EXPECT_LE(received[2] - begin, 30s + 2 * 16ms);
 }
 
 // timeout_until(): of two, some hosts return only when both are ready, and what
@@ -162,7 +219,9 @@ TEST(WasiPoll, TwoIdlePipesTakeAPollEvery16Milliseconds) {
     Guest guest(quirks);
     guest.add(first, op::read(guest.pipe().first, first.buffer));
     guest.add(second, op::read(guest.pipe().first, second.buffer));
-    EXPECT_LE(guest.polls_during(10s), most) << quirks.name;
+    // One more that is in vain, where they are called ready.
+    const bool eager = quirks.pipe_read_poll == Quirks::Poll::always_ready;
+    EXPECT_LE(guest.polls_during(10s), eager ? 2 * most : most) << quirks.name;
     EXPECT_FALSE(first.ended() || second.ended());
   }
 }
@@ -204,7 +263,7 @@ std::size_t polls_after_traffic(const Quirks& quirks, bool both) {
 }  // namespace
 
 TEST(WasiPoll, AHostThatWasSeenToReturnForOneOfManyIsLeftToSleep) {
-  EXPECT_LE(polls_after_traffic(plain_host(), false), 14 + some_more);
+  EXPECT_LE(polls_after_traffic(plain_host(), false), 14 + some_more + 10s / 255ms);
 }
 
 TEST(WasiPoll, AHostThatWaitsForAllIsNeverLeftToSleep) {
@@ -237,7 +296,9 @@ TEST(WasiPoll, WhatBecomesReadyIsFoundSoonOnEveryHost) {
     guest.add(timer, op::timer(1s));
     EXPECT_TRUE(guest.loop.run());
     EXPECT_EQ(fed.result(), Result(1));
-    EXPECT_LE(found, fed_at + 10 * 16ms);
+    // Of what is never told of at all, once.
+    const bool deaf = quirks.pipe_read_poll == Quirks::Poll::ignored;
+    EXPECT_LE(found, fed_at + (deaf ? 2 * 256ms : 10 * 16ms));
     EXPECT_TRUE(guest.loop.drain());  // before what is lent goes
   }
 }
@@ -467,6 +528,30 @@ TEST(WasiPoll, WhereWritesBlockTheyAreNoLargerThanAReadyPipeTakes) {
   }
 }
 
+// Larger ones are refused by some hosts, or were, for want of memory.
+TEST(WasiPoll, LargeBuffersAreMovedInPieces) {
+  constexpr std::size_t piece = std::size_t{32} << 20;
+  Quirks quirks = plain_host();
+  quirks.largest_transfer = piece;
+  const std::vector<std::byte> large(2 * piece + 1, std::byte{7});
+  std::vector<std::byte> back(large.size());
+  Guest guest(quirks);
+  const int fd = guest.world().file({});
+  const auto moved = [&](const Operation& operation) {
+    Op op;
+    guest.add(op, operation);
+    EXPECT_TRUE(guest.loop.run());
+    return op.result();
+  };
+  EXPECT_EQ(moved(op::pwrite(fd, large, 0)), Result(piece));
+  EXPECT_EQ(moved(op::whole(op::write(fd, large))), Result(large.size()));
+  EXPECT_EQ(moved(op::pread(fd, back, 1)), Result(piece));
+  const std::array<IoVec, 3> vectors = {bytes_of("four"), large, bytes_of("more")};
+  EXPECT_EQ(moved(op::writev(fd, vectors)), Result(4));
+  EXPECT_EQ(moved(op::writev(fd, std::span(vectors).subspan(1))), Result(piece));
+  EXPECT_EQ(moved(op::writev(fd, std::span(vectors).last(1))), Result(4));
+}
+
 // Time -----------------------------------------------------------------------------------
 
 TEST(WasiPoll, NowIsTheHostsMonotonicClock) {
@@ -474,7 +559,7 @@ TEST(WasiPoll, NowIsTheHostsMonotonicClock) {
     Guest guest(quirks);
     const Instant before = guest.host.now();
     const Instant now = guest.backend.now();
-    EXPECT_GE(now, before) << quirks.name;
+    EXPECT_GE(now, before - (quirks.clock_step - 1ns)) << quirks.name;
     guest.host.advance(1h);
     EXPECT_GE(guest.backend.now(), now + 1h) << quirks.name;
   }
@@ -483,6 +568,7 @@ TEST(WasiPoll, NowIsTheHostsMonotonicClock) {
 // Of a driver that has nothing else to go by.
 TEST(WasiPoll, WhileNothingHappensLooksBecomeRare) {
   for (const Quirks& quirks : all_quirks()) {
+    if (quirks.clock_step > 1ms) continue;  // the driver's own clock is better
     SCOPED_TRACE(quirks.name);
     Op reading;
     Guest guest(quirks);
@@ -570,7 +656,7 @@ TEST(WasiTraits, AHostThatReturnsForAnyIsTrustedFromTheStartWhereThatIsSaid) {
   };
   EXPECT_GE(polls(Trait::find_out), 600u);
   EXPECT_EQ(polls(Trait::no), polls(Trait::find_out));
-  EXPECT_LE(polls(Trait::yes), 15u);
+  EXPECT_LE(polls(Trait::yes), 15 + 10s / 255ms);
 }
 
 TEST(WasiTraits, OneDescriptorStandsInEachCallWhereThatIsSaid) {

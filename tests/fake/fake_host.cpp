@@ -101,7 +101,10 @@ void FakeHost::charge(Duration cost) {
 Errno FakeHost::clock_time_get(std::uint32_t id, Timestamp* time) {
   charge(clock_cost);
   if (id != clock_monotonic) violation("clock_time_get of another clock");
-  *time = static_cast<Timestamp>(now_.time_since_epoch().count());
+  Duration read = now_.time_since_epoch();
+  read -= read % quirks_.clock_step;
+  if (++clock_reads_ % 10 == 0) read -= std::min(read, quirks_.clock_goes_back);
+  *time = static_cast<Timestamp>(read.count());
   return errno_success;
 }
 
@@ -134,6 +137,26 @@ Errno FakeHost::fdstat_set_flags(int fd, std::int32_t flags) {
   return errno_success;
 }
 
+// World has files by path, and nothing else.
+Errno FakeHost::path_filestat_get(const char* path, Filestat* stat) {
+  const NotOurs not_ours;
+  charge(call_cost);
+  const Result found = world_.perform(op::open(op::working_directory, path, open_read));
+  if (!found) return errno_of(found.error());
+  (void)world_.close(static_cast<int>(*found));
+  stat->filetype = quirks_.filetypes[static_cast<std::size_t>(World::Kind::file)];
+  return errno_success;
+}
+
+// What moves bytes in a way that the descriptor was not opened for.
+Errno FakeHost::code_of(Error error, OperationKind kind) const {
+  using enum OperationKind;
+  const bool moves = kind == read || kind == readv || kind == pread || kind == write ||
+                     kind == writev || kind == pwrite;
+  const bool wrong_mode = moves && error == std::errc::bad_file_descriptor;
+  return wrong_mode ? quirks_.wrong_mode : errno_of(error);
+}
+
 Errno FakeHost::perform(const Operation& operation, Size* size) {
   const NotOurs not_ours;
   charge(call_cost);
@@ -151,11 +174,20 @@ Errno FakeHost::perform(const Operation& operation, Size* size) {
     violation("a read of no bytes");
     return errno_intr;
   }
+  if (operation.has(vectored)) {
+    for (const IoVec& vector : vectors_of(operation)) {
+      if (vector.size > quirks_.largest_transfer) return errno_nomem;
+    }
+  } else if (operation.on_descriptor() && operation.io.size > quirks_.largest_transfer) {
+    return errno_nomem;
+  }
   if (!operation.on_descriptor() || !world_.is_open(fd) || nonblocking(fd)) {
     const Result result = world_.perform(operation);
     if (!result) {
       const Error error = result.error();
-      if (error != std::errc::broken_pipe) return errno_of(error);
+      if (error != std::errc::broken_pipe) {
+        return world_.is_open(fd) ? code_of(error, kind) : errno_of(error);
+      }
       if (quirks_.broken_pipe == Quirks::BrokenPipe::kills) violation("killed by SIGPIPE");
       if (quirks_.broken_pipe == Quirks::BrokenPipe::error) return errno_of(error);
       *size = operation.io.size;
@@ -189,7 +221,7 @@ Errno FakeHost::perform_blocking(const Operation& operation, Size* size) {
         *size = operation.io.size;
         return errno_success;
       }
-      return errno_of(result.error());
+      return code_of(result.error(), operation.kind());
     }
     *size += *result;
     if (rest.kind() != OperationKind::write || *result == rest.io.size) return errno_success;
@@ -269,6 +301,7 @@ FakeHost::Answer FakeHost::answer(const Subscription& subscription, Errno& error
   switch (poll_quirk(fd, direction)) {
     case Poll::always_ready: return Answer::ready;
     case Poll::always_ready_late: return Answer::ready_late;
+    case Poll::ignored: return Answer::nothing;
     case Poll::event_refused: error = quirks_.refusal; return Answer::error;
     case Poll::event_refused_late: error = quirks_.refusal; return Answer::error_late;
     default: break;
@@ -292,6 +325,7 @@ Duration FakeHost::effective_timeout(Timestamp timeout, bool alone) {
     left -= Duration(
         static_cast<Duration::rep>(random_.below(static_cast<std::size_t>(quirks_.early.count()))));
   }
+  if (quirks_.sleeps_half) left /= 2;
   return std::max(left, Duration::zero());
 }
 
@@ -321,7 +355,8 @@ Errno FakeHost::poll_oneoff(const Subscription* in, Event* out, Size count, Size
     if (quirks_.poll_sets_nonblocking && world_.is_open(in[i].fd)) nonblocking_[in[i].fd] = true;
   }
   const bool blind = Duration(static_cast<Duration::rep>(timeout)) < quirks_.blind_below;
-  const Instant deadline = now_ + effective_timeout(timeout, watched.empty());
+  const Instant clock_at = now_ + effective_timeout(timeout, watched.empty());
+  const Instant deadline = std::min(clock_at, after(now_, quirks_.longest_sleep));
 
   std::vector<Event> found;
   const auto report = [&](const Subscription& subscription, Errno error) {
@@ -341,8 +376,8 @@ Errno FakeHost::poll_oneoff(const Subscription* in, Event* out, Size count, Size
       ready.insert(subscription->fd);
       report(*subscription, error);
     }
-    if (late ||
-        (!found.empty() && (!quirks_.waits_for_all || ready.size() == descriptors.size()))) {
+    if (late || (!quirks_.sleeps_whole && !found.empty() &&
+                 (!quirks_.waits_for_all || ready.size() == descriptors.size()))) {
       break;
     }
     pass_until(deadline);
@@ -357,7 +392,7 @@ Errno FakeHost::poll_oneoff(const Subscription* in, Event* out, Size count, Size
     if (!there) report(any, errno_success);
     if (found.size() < count) found.push_back({random_.next(), 0, eventtype_fd_read, 1, 0});
   }
-  if (found.size() < count && (now_ >= deadline || quirks_.clock_event_always)) {
+  if (found.size() < count && (now_ >= clock_at || quirks_.clock_event_always)) {
     found.insert(found.begin() + static_cast<std::ptrdiff_t>(random_.below(found.size() + 1)),
                  {clock_userdata, errno_success, eventtype_clock, 0, 0});
   }
@@ -430,6 +465,9 @@ std::int32_t wev_wasi_fd_filestat_get(Fd fd, Filestat* stat) {
   const Errno error = FakeHost::current().perform(operation(op::size_type, fd, nullptr, 0), &size);
   stat->size = size;
   return error;
+}
+std::int32_t wev_wasi_path_filestat_get(Fd, std::int32_t, const char* path, Size, Filestat* stat) {
+  return FakeHost::current().path_filestat_get(path, stat);
 }
 std::int32_t wev_wasi_path_open(Fd directory, std::int32_t, const char* path, Size,
                                 std::int32_t oflags, std::uint64_t rights, std::uint64_t,

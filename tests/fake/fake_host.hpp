@@ -68,6 +68,7 @@ class FakeHost {
                                sys::wasi::Size count, sys::wasi::Size* events);
   sys::wasi::Errno fdstat_get(int fd, sys::wasi::Fdstat* stat);
   sys::wasi::Errno fdstat_set_flags(int fd, std::int32_t flags);
+  sys::wasi::Errno path_filestat_get(const char* path, sys::wasi::Filestat* stat);
   /// Any operation that is a call of its own, with its result in `size`.
   sys::wasi::Errno perform(const Operation& operation, sys::wasi::Size* size);
 
@@ -84,6 +85,7 @@ class FakeHost {
   [[nodiscard]] Quirks::Poll poll_quirk(int fd, Direction direction) const;
   [[nodiscard]] bool has_room(int fd) const;
   Duration effective_timeout(sys::wasi::Timestamp timeout, bool alone);
+  [[nodiscard]] sys::wasi::Errno code_of(Error error, OperationKind kind) const;
   sys::wasi::Errno perform_blocking(const Operation& operation, sys::wasi::Size* size);
 
   Quirks quirks_;
@@ -94,6 +96,7 @@ class FakeHost {
   std::multimap<Instant, std::function<void()>> plan_;
   std::unordered_map<int, bool> nonblocking_;  // by descriptor, once set
   std::vector<std::string> violations_;
+  std::size_t clock_reads_ = 0;
   std::size_t polls_ = 0;
   std::size_t calls_ = 0;
   std::size_t flags_set_ = 0;

@@ -30,6 +30,7 @@ Quirks node() {
   q.filetypes = {6, 4, 6, 6};
   q.raw_flags = true;
   q.poll_sets_nonblocking = true;
+  q.wrong_mode = errno_notcapable;
   q.hangup_event = errno_io;
   q.sockets = false;
   q.traps_on_no_socket = true;
@@ -45,6 +46,7 @@ Quirks wamr() {
   q.garbage_sizes = true;
   q.refuses_nonblocking = errno_notcapable;
   q.accepts_blocking = true;
+  q.wrong_mode = errno_notcapable;
   q.hangup_event = errno_io;
   q.broken_pipe = Quirks::BrokenPipe::kills;
   return q;
@@ -72,6 +74,7 @@ Quirks wasmedge() {
   q.bad_descriptor = Quirks::BadDescriptor::event_late;
   q.file_poll = Poll::event_refused_late;
   q.refuses_nonblocking = errno_notcapable;
+  q.wrong_mode = errno_notcapable;
   q.broken_pipe = Quirks::BrokenPipe::kills;
   return q;
 }
@@ -86,6 +89,7 @@ Quirks wasmtime() {
   q.pipe_write_poll = Poll::always_ready;
   q.refuses_nonblocking = errno_badf;
   q.filetypes = {0, 0, 0, 0};
+  q.largest_transfer = (std::size_t{128} << 20) - 1;
   q.sockets = false;
   q.refuses_empty_reads = true;
   return q;
@@ -124,6 +128,76 @@ Quirks clockless() {
   return q;
 }
 
+// Of public reports, of hosts that were not measured ---------------------------------
+
+// Calls every descriptor ready.
+Quirks eager() {
+  Quirks q;
+  q.name = "eager";
+  q.pipe_read_poll = q.pipe_write_poll = q.socket_poll = Poll::always_ready;
+  return q;
+}
+
+// Ignores descriptors and sleeps for the clock.
+Quirks deaf() {
+  Quirks q;
+  q.name = "deaf";
+  q.pipe_read_poll = q.pipe_write_poll = q.socket_poll = q.file_poll = Poll::ignored;
+  return q;
+}
+
+// Never writes the number of events.
+Quirks uncounted() {
+  Quirks q;
+  q.name = "uncounted";
+  q.writes_event_count = false;
+  return q;
+}
+
+// Every other call is interrupted.
+Quirks interrupted() {
+  Quirks q;
+  q.name = "interrupted";
+  q.interrupts = 2;
+  return q;
+}
+
+// Returns after a millisecond at most, with nothing.
+Quirks restless() {
+  Quirks q;
+  q.name = "restless";
+  q.longest_sleep = 1ms;
+  return q;
+}
+
+Quirks half_asleep() {
+  Quirks q;
+  q.name = "half_asleep";
+  q.sleeps_half = true;
+  return q;
+}
+
+Quirks sleeping() {
+  Quirks q;
+  q.name = "sleeping";
+  q.sleeps_whole = true;
+  return q;
+}
+
+Quirks coarse() {
+  Quirks q;
+  q.name = "coarse";
+  q.clock_step = 100ms;
+  return q;
+}
+
+Quirks back() {
+  Quirks q;
+  q.name = "back";
+  q.clock_goes_back = 50ms;
+  return q;
+}
+
 }  // namespace
 
 const Quirks& plain_host() {
@@ -132,8 +206,10 @@ const Quirks& plain_host() {
 }
 
 std::span<const Quirks> all_quirks() {
-  static const std::vector<Quirks> all = {plain(),    node(), wamr(), wazero(),   wasmedge(),
-                                          wasmtime(), jco(),  shim(), clockless()};
+  static const std::vector<Quirks> all = {
+      plain(),       node(),     wamr(),        wazero(),   wasmedge(), wasmtime(),
+      jco(),         shim(),     clockless(),   eager(),    deaf(),     uncounted(),
+      interrupted(), restless(), half_asleep(), sleeping(), coarse(),   back()};
   return all;
 }
 
@@ -153,14 +229,14 @@ Quirks hostile_host(std::uint64_t seed) {
   q.waits_for_all = random.one_in(3);
   q.both_directions = static_cast<Quirks::BothDirections>(random.below(3));
   q.bad_descriptor = static_cast<Quirks::BadDescriptor>(random.below(3));
-  q.file_poll = static_cast<Poll>(1 + random.below(5));
+  q.file_poll = static_cast<Poll>(1 + random.below(6));
   q.pipe_read_poll = maybe(Poll::event_refused, Poll::honest);
   // Where a descriptor that is not ready is called ready, it must not block.
   const bool blocks = random.one_in(3);
   q.refuses_nonblocking = blocks ? errno_notcapable : Errno{0};
   if (blocks) q.pipe_read_poll = Poll::honest;
-  q.pipe_write_poll = blocks ? Poll::honest : static_cast<Poll>(random.below(6));
-  q.socket_poll = static_cast<Poll>(random.below(6));
+  q.pipe_write_poll = blocks ? Poll::honest : static_cast<Poll>(random.below(7));
+  q.socket_poll = static_cast<Poll>(random.below(7));
   q.refusal = maybe(errno_notsup, maybe(errno_inval, errno_perm));
   q.writes_event_count = true;
   q.garbage_sizes = random.one_in(2);
@@ -171,6 +247,7 @@ Quirks hostile_host(std::uint64_t seed) {
   q.filetypes = {maybe(std::uint8_t{6}, std::uint8_t{0}), maybe(std::uint8_t{0}, std::uint8_t{4}),
                  maybe(std::uint8_t{0}, std::uint8_t{6}), maybe(std::uint8_t{0}, std::uint8_t{6})};
   q.poll_sets_nonblocking = !blocks && random.one_in(3);
+  q.wrong_mode = maybe(errno_notcapable, errno_badf);
   q.accepts_blocking = random.one_in(2);
   q.refuses_empty_reads = random.one_in(2);
   q.hangup_event = !blocks && random.one_in(2) ? errno_io : Errno{0};

@@ -364,6 +364,7 @@ TEST_P(Contract, PollTellsReadinessAndTakesNothing) {
 
 TEST_P(Contract, PollIsWritableWhereThereIsRoom) {
   NEEDS(pipes);
+  NEEDS(polls);
   const auto [reader, writer] = pipe();
   Probe& out = start("out", op::poll_writable(writer));
   run();

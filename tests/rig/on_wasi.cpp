@@ -122,6 +122,36 @@ INSTANTIATE_TEST_SUITE_P(Wasi, Contract, testing::Values(host),
 INSTANTIATE_TEST_SUITE_P(Wasi, ContractWithThreads, testing::Values(host),
                          [](const auto& info) { return info.param.name; });
 
+// Hosts open for writing what is given any right that means it, and a directory or a FIFO
+// cannot be.
+TEST(WasiHost, WhatIsOpenedForReadingIsNotOpenedForWriting) {
+  Loop loop;
+  const auto open = [&](int directory, const char* path, std::uint32_t flags) {
+    return loop.perform(op::open(directory, path, flags));
+  };
+  const Result directory = open(op::working_directory, ".", open_read | open_directory);
+  ASSERT_TRUE(directory) << describe(directory);
+  const int below = static_cast<int>(*directory);
+  const Result made = open(below, "made-below", open_write | open_create | open_truncate);
+  EXPECT_TRUE(made) << describe(made);
+  const Result read = open(below, "made-below", open_read);
+  EXPECT_TRUE(read) << describe(read);
+  for (const Result& fd : {made, read, directory}) {
+    if (fd) EXPECT_EQ(loop.perform(op::close(static_cast<int>(*fd))), Result(0));
+  }
+}
+
+// It would keep the host, with all of the program.
+TEST(WasiHost, OpeningAFifoWaitsForNobody) {
+  Loop loop;
+  const int both = ::open("pipe0", O_RDWR | O_NONBLOCK);
+  if (both < 0) GTEST_SKIP() << "the host opens no FIFOs";
+  ::close(both);
+  const Result opened = loop.perform(op::open(op::working_directory, "pipe0", open_read));
+  ASSERT_TRUE(opened) << describe(opened);
+  EXPECT_EQ(loop.perform(op::close(static_cast<int>(*opened))), Result(0));
+}
+
 // Where FIFOs are no pipes they can still be polled: the subscriptions of one
 // call have no cap.
 TEST(WasiHost, MoreThanAThousandDescriptorsAreWaitedForInOneCall) {

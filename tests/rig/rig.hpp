@@ -18,6 +18,7 @@ struct Traits {
   const char* no_pipes = nullptr;
   const char* no_full_pipes = nullptr;  ///< writing blocks the program
   const char* no_broken_pipes = nullptr;
+  const char* no_polls = nullptr;          ///< what only polls never ends
   const char* no_poll_readable = nullptr;  ///< the host does not know, of pipes
   const char* no_poll_writable = nullptr;
   const char* no_sockets = nullptr;

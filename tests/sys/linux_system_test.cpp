@@ -384,10 +384,17 @@ TEST(LinuxSystem, ExamineTellsWhereBeingShortTells) {
   EXPECT_FALSE(examine(raw).short_is_all);
 }
 
+TEST(LinuxSystem, ErrorsThatOtherSystemsNameOtherwiseAreTheSame) {
+  EXPECT_EQ(sys::to_error(EDQUOT), Error(std::errc::no_space_on_device));
+  EXPECT_EQ(sys::to_error(ESTALE), Error(std::errc::io_error));
+  EXPECT_EQ(sys::to_error(ESHUTDOWN), Error(std::errc::broken_pipe));
+  EXPECT_EQ(sys::to_error(EHOSTDOWN), Error(std::errc::host_unreachable));
+}
+
 TEST(LinuxSystem, ErrorsThatStdErrcDoesNotKnowKeepTheirNumber) {
   EXPECT_EQ(sys::to_error(ENOENT), Error(std::errc::no_such_file_or_directory));
   EXPECT_EQ(sys::to_error(EWOULDBLOCK), Error(std::errc::resource_unavailable_try_again));
-  for (const int code : {EDQUOT, ESHUTDOWN, EHOSTDOWN, 4000}) {
+  for (const int code : {EMULTIHOP, EUSERS, 255, 256, 4000}) {
     EXPECT_EQ(sys::to_error(code), Error::native(static_cast<std::uint16_t>(code)));
   }
 }

@@ -5,8 +5,10 @@
 //
 //   if (result.error() == std::errc::connection_reset) ...
 //
-// A system's code that std::errc does not know keeps its number in
-// Domain::native. What it is in words says message():
+// What the systems call differently has one code: a descriptor that was not opened for
+// what is asked of it is bad_file_descriptor, a full quota no_space_on_device, a path that a
+// WASI host keeps from its program operation_not_permitted. A system's code that std::errc
+// does not know keeps its number in Domain::native. What it is in words says message():
 //
 //   std::fprintf(stderr, "%s\n", result.error().message().c_str());
 //
