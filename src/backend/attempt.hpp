@@ -15,12 +15,19 @@ inline std::span<const IoVec> vectors_of(const Operation& operation) noexcept {
           std::min(operation.io.size, most_buffers)};
 }
 
-/// A transfer of no bytes has nothing to wait for: it ends with 0. Some systems
-/// block or fail.
-inline bool transfers_nothing(const Operation& operation) noexcept {
+/// A transfer of no bytes, and accepting no connections, has nothing to wait for: it ends
+/// with 0. Some systems block or fail. But a datagram of no bytes is one, sent and received.
+inline bool transfers_nothing(const Operation& operation, System* system = nullptr) noexcept {
+  if (operation.kind() == OperationKind::accept_many) return operation.io.size == 0;
   if (!operation.has(moves_bytes)) return false;
-  if (!operation.has(vectored)) return operation.io.size == 0;
-  return std::ranges::all_of(vectors_of(operation), [](const IoVec& v) { return v.size == 0; });
+  if (operation.has(vectored)) {
+    return std::ranges::all_of(vectors_of(operation), [](const IoVec& v) { return v.size == 0; });
+  }
+  if (operation.io.size != 0) return false;
+  if (!operation.has(on_socket)) return true;
+  // Rare enough to be asked each time.
+  const auto traits = operation.type->examine(operation.io.fd, false, system);
+  return !traits || !traits->datagrams;
 }
 
 /// How many bytes an operation would move at most.

@@ -3,7 +3,35 @@
 #include <new>
 #include <thread>
 
+#include "backend/attempt.hpp"
+#include "sys/port.hpp"
+
 namespace wev {
+
+namespace {
+
+// More is copied by a thread: it would hold the loop up.
+constexpr std::size_t most_at_once = 256 * 1024;
+
+// What a file holds in memory costs less than a thread does. Only data is believed; the end
+// and errors are told by the call that waits.
+std::optional<Result> read_cached(const Operation& operation) noexcept {
+  const bool vectored = operation.kind() == OperationKind::readv;
+  const bool at_offset = operation.kind() == OperationKind::pread;
+  if (operation.kind() != OperationKind::read && !vectored && !at_offset) return std::nullopt;
+  const std::size_t size = size_of(operation);
+  if (size > most_at_once) return std::nullopt;
+  const IoVec all = std::span(operation.io.data, operation.io.size);
+  const Result result =
+      sys::read_cached(operation.io.fd, vectored ? vectors_of(operation) : std::span(&all, 1),
+                       at_offset ? operation.io.offset : sys::at_position);
+  if (!result || *result == 0) return std::nullopt;
+  // Fewer only at the end of the file, as pread() does it.
+  if (at_offset && *result < size) return std::nullopt;
+  return result;
+}
+
+}  // namespace
 
 struct Blocking::Job final : ThreadPool::Work, Allocated {
   Job(Blocking& its_owner, std::uint32_t its_index) : owner(its_owner), index(its_index) {}
@@ -72,6 +100,7 @@ void Blocking::recycle(Job& job) noexcept {
 }
 
 std::optional<Result> Blocking::start(Completion& completion) noexcept {
+  if (auto cached = read_cached(completion.operation())) return cached;
   ThreadPool* pool = this->pool();
   Job* job = pool == nullptr ? nullptr : obtain();
   if (job == nullptr) return std::unexpected(std::errc::not_enough_memory);

@@ -48,6 +48,11 @@ bool is_only_polled(const Operation& operation) noexcept {
          operation.kind() == OperationKind::wait_signal;
 }
 
+bool uses_a_position(OperationKind kind) noexcept {
+  using enum OperationKind;
+  return kind == read || kind == readv || kind == write || kind == writev;
+}
+
 NativeMessage& native_message(const Operation& operation) noexcept {
   return *reinterpret_cast<NativeMessage*>(operation.io.message->header.data());
 }
@@ -144,6 +149,11 @@ std::optional<Result> IoUring::start(Completion& completion) {
     }
   }
   if (transfers_nothing(operation)) return 0;
+  if (uses_a_position(kind)) {
+    const auto moves = moves_a_position(completion.descriptor(), operation);
+    if (!moves) return std::unexpected(moves.error());
+    if (*moves) return blocking_.start(completion);
+  }
   if (!obtain(completion)) return std::unexpected(std::errc::not_enough_memory);
   (void)pending_.push_back(completion.note - 1);  // reserved by obtain()
   return std::nullopt;
@@ -162,6 +172,18 @@ Expected<void> IoUring::check_seekable(Descriptor& descriptor) noexcept {
   if (::lseek(descriptor.fd(), 0, SEEK_CUR) < 0) return std::unexpected(sys::last_error());
   descriptor.backend_flags |= seekable;
   return {};
+}
+
+// Asked only where it matters: few sockets are read and written by these.
+Expected<bool> IoUring::moves_a_position(Descriptor& descriptor,
+                                         const Operation& operation) noexcept {
+  std::uint32_t& flags = descriptor.backend_flags;
+  if ((flags & examined) == 0) {
+    const auto traits = operation.type->examine(descriptor.fd(), false, nullptr);
+    if (!traits) return std::unexpected(traits.error());
+    flags |= examined | (traits->always_ready ? file : 0u);
+  }
+  return (flags & file) != 0;
 }
 
 bool IoUring::obtain(Completion& completion) noexcept {

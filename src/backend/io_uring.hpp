@@ -4,6 +4,10 @@
 // the call that waits. The kernel knows each by the index and generation of a
 // slot, never by an address, so a cancel cannot hit what came later.
 //
+// Reads and writes at a file's own position are calls on a thread: the kernel's ring does
+// not move that where a part was done before an error, and does not lock it, so that what
+// comes next would be written over it.
+//
 // What a kernel may lack is probed: without the basics (Linux 5.11) the backend
 // does not work, and make_backend() takes another. NativeOptions::without turns
 // off what is optional.
@@ -41,6 +45,8 @@ class IoUring final : public NativeBackend {
     nonblocking = 1,  // somebody made it so
     seekable = 2,
     drained = 4,  // the last receive left nothing
+    examined = 8,
+    file = 16,  // and it was seen to be one
   };
 
   struct Slot {
@@ -55,6 +61,8 @@ class IoUring final : public NativeBackend {
   [[nodiscard]] bool kernel_has_any() const noexcept;
   std::expected<void, Error> enable() noexcept;
   static Expected<void> check_seekable(Descriptor& descriptor) noexcept;
+  static Expected<bool> moves_a_position(Descriptor& descriptor,
+                                         const Operation& operation) noexcept;
   [[nodiscard]] bool obtain(Completion& completion) noexcept;
   void recycle(std::uint32_t index) noexcept;
 

@@ -200,16 +200,20 @@ void WasiPoll::try_parked() {
 // Tries all that can be tried. If something is left to poll for, how long that
 // may take: some hosts never report a descriptor beside a clock that is due
 // (Node), or only after another thread of theirs has run (Wasmtime, jco), so
-// one look in a few waits.
+// one look in a few waits, and the last one before a deadline is believed.
 std::optional<Duration> WasiPoll::look() {
   bool left = false;
+  bool last = false;
+  const Instant at = now();
   for (std::size_t i = set_.size(); i-- > 0;) {
     Completion& completion = set_[i];
     if (finish_now(completion)) continue;
-    left = left || completion.operation().kind() == OperationKind::poll || !can_try(completion);
+    if (completion.operation().kind() != OperationKind::poll && can_try(completion)) continue;
+    left = true;
+    last = last || completion.deadline() <= at;
   }
   if (!left) return std::nullopt;
-  return ++looks_ % looks_per_wait == 0 ? shortest : Duration::zero();
+  return last || ++looks_ % looks_per_wait == 0 ? shortest : Duration::zero();
 }
 
 // How long one call may sleep. It starts short and doubles while nothing

@@ -25,6 +25,7 @@ Timer::State& Timer::state() {
 
 void Timer::start(Duration delay, bool repeats) {
   State& state = *state_;
+  loop_->update_now();
   state.first = wev::after(loop_->now(), delay);
   state.period = repeats ? delay : Duration::zero();
   state.repeats = repeats;
@@ -35,8 +36,7 @@ void Timer::start(Duration delay, bool repeats) {
 }
 
 void Timer::lend(Loop& loop, State& state) {
-  const Duration left = state.first - loop.now();
-  loop.add(state.completion, op::timer(left, state.period), &state, on_fired);
+  loop.add(state.completion, op::timer_at(state.first, state.period), &state, on_fired);
 }
 
 void Timer::stop() noexcept {

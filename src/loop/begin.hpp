@@ -18,6 +18,14 @@ struct Begin {
   static void on_descriptor(Loop& loop, Completion& completion) noexcept {
     loop.start_on_descriptor(completion);
   }
+  static void at_offset(Loop& loop, Completion& completion) noexcept {
+    if (has_offset(completion.operation())) return on_descriptor(loop, completion);
+    loop.end(completion, std::unexpected(std::errc::invalid_argument));
+  }
+  /// Systems disagree about those that are negative to them: some take one for no offset at all.
+  static bool has_offset(const Operation& operation) noexcept {
+    return operation.io.offset <= most_offset;
+  }
 };
 
 }  // namespace wev

@@ -10,8 +10,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// How long descriptors may go unlooked at while other work never ends.
-constexpr Duration look_interval = 4ms;
+// How long descriptors may go unlooked at while other work never ends: so long that looking
+// takes a tenth of the time. Hosts and systems differ in what a look costs by a factor of 5,000.
+constexpr int looks_per_ten = 9;
+constexpr Duration shortest_interval = 10us;
+constexpr Duration longest_interval = 20ms;
+// And where the clock stands still.
+constexpr unsigned most_turns_in_vain = 256;
 
 }  // namespace
 
@@ -43,8 +48,11 @@ void Loop::add(Completion& completion, const Operation& operation, void* userdat
   WEV_ASSERT(operation.kind() != OperationKind::cancel, "Loop::add: use Loop::cancel");
   lend(completion, operation, userdata, callback);
   if (operation.kind() == OperationKind::timer) {
-    const auto& timer = operation.timer;
-    completion.deadline_ = timer.absolute ? Instant(timer.delay) : after(now(), timer.delay);
+    auto& timer = completion.operation_.timer;
+    if (!timer.absolute) update_now();
+    completion.deadline_ = timer.absolute ? Instant(timer.delay) : after(now_, timer.delay);
+    timer.delay = deadline.time_since_epoch();
+    limit_timer(completion);
   } else {
     completion.deadline_ = deadline;
   }
@@ -70,6 +78,14 @@ void Loop::submit(Completion& completion) {
   if (turn_soon_ != nullptr) ask_for_turn();
 }
 
+// What is left of a timer's operation is its deadline.
+void Loop::limit_timer(Completion& timer) {
+  const Instant deadline(timer.operation_.timer.delay);
+  if (deadline >= timer.deadline_) return timer.clear(Completion::limited);
+  timer.deadline_ = deadline;
+  timer.set(Completion::limited);
+}
+
 bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callback callback) {
   if (completion.state_ == Completion::State::dead) {
     add(completion, op::timer(delay), userdata, callback);
@@ -82,10 +98,12 @@ bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callbac
   if (completion.state_ == Completion::State::deleting || completion.has(Completion::ended)) {
     return false;
   }
-  completion.operation_ = op::timer(delay);
+  completion.operation_ = op::timer(never.time_since_epoch(), delay);
   completion.callback_ = callback;
   completion.userdata_ = userdata;
-  completion.deadline_ = after(now(), delay);
+  completion.clear(Completion::limited);
+  update_now();
+  completion.deadline_ = after(now_, delay);
   if (completion.state_ == Completion::State::active) {
     timers_.move(completion);
   } else {
@@ -213,7 +231,6 @@ std::expected<void, Error> Loop::enter() {
   }
   runner_ = sys::this_thread();
   turn_asked_ = false;
-  update_now();
   return {};
 }
 
@@ -228,6 +245,7 @@ std::expected<void, Error> Loop::leave() {
 std::expected<void, Error> Loop::run(RunMode mode) {
   if (auto entered = enter(); !entered) return entered;
   std::expected<void, Error> outcome;
+  was_stopped_ = false;
   do {
     const auto called = turn(mode);
     if (!called) {
@@ -235,15 +253,15 @@ std::expected<void, Error> Loop::run(RunMode mode) {
       break;
     }
     if (mode == RunMode::no_wait || (mode == RunMode::once && *called > 0)) break;
-  } while (!stopped_ && !done());
-  stopped_ = false;
+  } while (!stop_asked_ && !done());
+  was_stopped_ = std::exchange(stop_asked_, false);
   const auto left = leave();
   return outcome ? left : outcome;
 }
 
 std::expected<std::size_t, Error> Loop::tick(RunMode mode) {
   if (auto entered = enter(); !entered) return std::unexpected(entered.error());
-  auto called = turn(mode);
+  auto called = stop_asked_ ? std::size_t{0} : turn(mode);
   if (auto left = leave(); called && !left) called = std::unexpected(left.error());
   return called;
 }
@@ -261,7 +279,7 @@ std::expected<void, Error> Loop::drain() {
   }
   if (outcome) backend_.quiesce();
   draining_ = false;
-  stopped_ = false;
+  stop_asked_ = false;
   const auto left = leave();
   return outcome ? left : outcome;
 }
@@ -304,12 +322,14 @@ void Loop::set_driver(void (*turn_soon)(void* context) noexcept, void* context) 
 
 // One tick: the numbered list in loop.hpp.
 std::expected<std::size_t, Error> Loop::turn(RunMode mode) {
+  update_now();
   start_submissions();
-  const std::size_t fired = fire_timers();
+  const auto fired = fire_timers();
+  if (!fired) return fired;
   collect_notified();
-  if (auto waited = wait(mode, fired > 0); !waited) return std::unexpected(waited.error());
+  if (auto waited = wait(mode, *fired > 0); !waited) return std::unexpected(waited.error());
   collect_notified();
-  return fired + deliver_ended();
+  return *fired + deliver_ended();
 }
 
 void Loop::start_submissions() {
@@ -318,17 +338,22 @@ void Loop::start_submissions() {
   while (!batch.empty()) start(batch.pop_front());
 }
 
-std::size_t Loop::fire_timers() {
-  if (timers_.first() == nullptr) return 0;
-  update_now();
+std::expected<std::size_t, Error> Loop::fire_timers() {
   std::size_t fired = 0;
   // Each is taken out only when its turn comes, so that the callback of one can
   // still cancel or move the next. The count bounds timers that reset each other.
   for (std::size_t left = timers_.size(); left > 0; --left) {
     Completion* first = timers_.first();
     if (first == nullptr || first->deadline_ > now_) break;
+    const bool is_timer = first->operation_.kind() == OperationKind::timer;
+    if (!is_timer && seen_until_ < first->deadline_) {
+      if (auto looked = look_before_giving_up(); !looked) {
+        return std::unexpected(looked.error());
+      }
+      if (timers_.first() != first) continue;
+    }
     timers_.remove(*first);
-    if (first->operation_.kind() != OperationKind::timer) {
+    if (!is_timer || first->has(Completion::limited)) {
       withdraw(*first, Errc::timed_out);
       continue;
     }
@@ -337,6 +362,12 @@ std::size_t Loop::fire_timers() {
     ++fired;
   }
   return fired;
+}
+
+// What it waits for may have come while the loop was busy.
+std::expected<void, Error> Loop::look_before_giving_up() {
+  collect_notified();
+  return look();
 }
 
 // Moves a due timer's deadline to the next one to come, and returns how many periods
@@ -371,26 +402,55 @@ void Loop::collect_notified() {
 std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
   const bool deliverable = busy || !ended_.empty() || !submissions_.empty();
   const bool sleep =
-      mode != RunMode::no_wait && !deliverable && !stopped_ && (active_ > 0 || draining_);
+      mode != RunMode::no_wait && !deliverable && !stop_asked_ && (active_ > 0 || draining_);
   if (!sleep) {
-    // A look can cost as much as many callbacks: no_wait asked for it, a busy
-    // loop takes one only so often.
     if (in_backend_ == 0 && !arms_) return {};
-    if (mode != RunMode::no_wait && now_ - looked_at_ < look_interval) return {};
+    // It was asked for.
+    if (mode == RunMode::no_wait) return collect();
+    return look_is_due() ? look() : std::expected<void, Error>();
   }
   const Completion* first = timers_.first();
-  const Instant until = first != nullptr ? first->deadline_ : never;
-  CompletionQueue done;
-  auto waited = sleep ? backend_.sleep(until) : Expected<void>();
-  if (waited) waited = backend_.collect(done);
+  if (auto slept = backend_.sleep(first != nullptr ? first->deadline_ : never); !slept) {
+    return slept;
+  }
+  const Instant before = now_;
+  auto collected = collect();
+  // What came before the end of the sleep is there, but when that was nobody knows.
+  seen_until_ = before;
+  return collected;
+}
+
+// Of a loop that always has something else to do.
+bool Loop::look_is_due() {
+  const Duration interval =
+      std::clamp(look_cost_ * looks_per_ten, shortest_interval, longest_interval);
+  if (now_ - looked_at_ >= interval) return true;
+  return now_ == looked_at_ && ++turns_in_vain_ >= most_turns_in_vain;
+}
+
+// One that costs time of other work, so it is measured. The machine may do something else
+// meanwhile: what is dear is believed little by little.
+std::expected<void, Error> Loop::look() {
   update_now();
-  looked_at_ = now_;
+  const Instant before = now_;
+  auto collected = collect();
+  update_now();
+  look_cost_ = std::min(now_ - before, 2 * look_cost_ + 1us);
+  return collected;
+}
+
+std::expected<void, Error> Loop::collect() {
+  update_now();
+  looked_at_ = seen_until_ = now_;
+  turns_in_vain_ = 0;
+  CompletionQueue done;
+  auto collected = backend_.collect(done);
   while (!done.list_.empty()) {
     Completion& completion = done.list_.pop_front();
     --in_backend_;
     end(completion, completion.result());
   }
-  return waited;
+  return collected;
 }
 
 std::size_t Loop::deliver_ended() {
@@ -475,6 +535,8 @@ void Loop::start_in_backend(Completion& completion) {
     const auto result = begin_in_backend(completion);
     if (!result) {
       ++in_backend_;
+      // No look has seen it.
+      if (completion.deadline_ <= now_) seen_until_ = Instant();
       return;
     }
     completion.clear(Completion::in_backend);
@@ -705,6 +767,7 @@ void Loop::rearm(Completion& completion) {
   }
   completion.flags_ &= Completion::unreferenced;
   completion.descriptor_ = nullptr;
+  if (operation.kind() == OperationKind::timer) limit_timer(completion);
   submit(completion);
 }
 

@@ -21,6 +21,11 @@ constexpr OperationType in_loop(Kind kind, decltype(OperationType::begin) begin)
   return {kind, unordered, at_once, nullptr, nullptr, begin};
 }
 
+constexpr auto begin_of(Kind kind, std::uint8_t traits) noexcept {
+  if (kind < Kind::poll) return Begin::loose;
+  return (traits & at_offset) != 0 ? Begin::at_offset : Begin::on_descriptor;
+}
+
 constexpr std::uint8_t transfers = waits | moves_bytes;
 
 Expected<DescriptorTraits> examine(int fd, bool set_nonblocking, System* system) noexcept {
@@ -52,15 +57,17 @@ const OperationType foreign_type{Kind::foreign, unordered,      at_once,       n
                                  nullptr,       Foreign::begin, Foreign::leave};
 
 // `call` is a function of both, with arguments made from `io`.
-#define WEV_OPERATION(kind, type, direction, traits, call)                  \
-  static Result perform_##type([[maybe_unused]] const Operation& operation, \
-                               System* system) noexcept {                   \
-    [[maybe_unused]] const Io& io = operation.io;                           \
-    return system != nullptr ? system->call : sys::call;                    \
-  }                                                                         \
-  const OperationType type##_type {                                         \
-    Kind::kind, direction, traits, perform_##type, examine,                 \
-        Kind::kind < Kind::poll ? Begin::loose : Begin::on_descriptor       \
+#define WEV_OPERATION(kind, type, direction, traits, call)                               \
+  static Result perform_##type([[maybe_unused]] const Operation& operation,              \
+                               System* system) noexcept {                                \
+    [[maybe_unused]] const Io& io = operation.io;                                        \
+    if (((traits) & at_offset) != 0 && !Begin::has_offset(operation)) {                  \
+      return std::unexpected(std::errc::invalid_argument);                               \
+    }                                                                                    \
+    return system != nullptr ? system->call : sys::call;                                 \
+  }                                                                                      \
+  const OperationType type##_type {                                                      \
+    Kind::kind, direction, traits, perform_##type, examine, begin_of(Kind::kind, traits) \
   }
 #define WEV_IN(kind, traits, call) WEV_OPERATION(kind, kind, in, traits, call)
 #define WEV_OUT(kind, traits, call) WEV_OPERATION(kind, kind, out, traits, call)
@@ -71,10 +78,10 @@ WEV_OPERATION(poll, poll_out, out, waits, poll(io.fd, out));
 
 WEV_IN(read, transfers, read(io.fd, buffer(io)));
 WEV_IN(readv, transfers | vectored, readv(io.fd, vectors(io)));
-WEV_UNORDERED(pread, blocks, pread(io.fd, buffer(io), io.offset));
+WEV_UNORDERED(pread, blocks | at_offset, pread(io.fd, buffer(io), io.offset));
 WEV_OUT(write, transfers, write(io.fd, buffer(io)));
 WEV_OUT(writev, transfers | vectored, writev(io.fd, vectors(io)));
-WEV_UNORDERED(pwrite, blocks, pwrite(io.fd, buffer(io), io.offset));
+WEV_UNORDERED(pwrite, blocks | at_offset, pwrite(io.fd, buffer(io), io.offset));
 
 WEV_UNORDERED(open, blocks, open(io.fd, path(io), io.flags, static_cast<std::uint32_t>(io.offset)));
 WEV_UNORDERED(pipe, at_once, pipe(ends(io)));

@@ -61,6 +61,7 @@ std::optional<Result> Sim::start(Completion& completion) {
   if (operation.on_descriptor() && !world_->is_open(operation.io.fd)) {
     return std::unexpected(std::errc::bad_file_descriptor);
   }
+  if (transfers_nothing(operation, world_.get())) return 0;
   if (!options_.moody || random_->one_in(2)) {
     const Result result = world_->perform(operation);
     if (!would_block(operation, result)) return result;
@@ -129,8 +130,10 @@ void Sim::end_some(CompletionQueue& done) {
     }
     count = 1 + random_->below(count);
   }
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < ending_.size(); ++i) {
     Completion* completion = ending_[i];
+    // No mood hides what had come before a deadline.
+    if (i >= count && completion->deadline() > now_) continue;
     const Flight flight = flights_[completion->note - 1];
     // One of the others may have taken what this one was ready for.
     const Result result = outcome(flight);

@@ -78,6 +78,7 @@ int World::connect(int listener, std::size_t capacity) {
   auto [client, server] = connected(capacity);
   client->remote = server->local = open->local;
   client->local = server->remote = free_address(open->family);
+  server->accepted = true;
   open->backlog.push_back(std::move(server));
   return install(std::move(client));
 }
@@ -166,8 +167,10 @@ Expected<DescriptorTraits> World::examine(int fd, bool) {
   const Open* open = find(fd);
   if (open == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
   const bool socket = open->kind != Kind::pipe && open->kind != Kind::file;
-  return DescriptorTraits{
-      .nonblocking = true, .always_ready = open->kind == Kind::file, .may_be_socket = socket};
+  return DescriptorTraits{.nonblocking = true,
+                          .always_ready = open->kind == Kind::file,
+                          .may_be_socket = socket,
+                          .datagrams = open->kind == Kind::datagram};
 }
 
 void World::hang_up(Open& open) noexcept {
@@ -185,7 +188,11 @@ std::size_t World::some_of(std::size_t size) {
 
 namespace {
 
-Result read_at(std::span<const std::byte> bytes, std::span<std::byte> buffer, std::size_t offset) {
+// Systems count positions with a sign.
+bool is_position(std::uint64_t offset) { return offset <= std::uint64_t{INT64_MAX}; }
+
+Result read_at(std::span<const std::byte> bytes, std::span<std::byte> buffer,
+               std::uint64_t offset) {
   if (offset >= bytes.size() || buffer.empty()) return 0;
   const std::size_t count = std::min(buffer.size(), bytes.size() - offset);
   std::memcpy(buffer.data(), bytes.data() + offset, count);
@@ -193,8 +200,10 @@ Result read_at(std::span<const std::byte> bytes, std::span<std::byte> buffer, st
 }
 
 Result write_at(std::vector<std::byte>& bytes, std::span<const std::byte> buffer,
-                std::size_t offset) {
+                std::uint64_t offset, std::size_t largest) {
   if (buffer.empty()) return 0;
+  if (offset >= largest) return std::unexpected(std::errc::file_too_large);
+  buffer = buffer.first(std::min<std::size_t>(buffer.size(), largest - offset));
   if (bytes.size() < offset + buffer.size()) bytes.resize(offset + buffer.size());
   std::memcpy(bytes.data() + offset, buffer.data(), buffer.size());
   return buffer.size();
@@ -204,6 +213,7 @@ Result write_at(std::vector<std::byte>& bytes, std::span<const std::byte> buffer
 
 Result World::take(Open& open, std::span<std::byte> buffer, bool peek) {
   if (open.kind == Kind::file) {
+    if (!open.reads) return std::unexpected(std::errc::bad_file_descriptor);
     if (only_asking_) return 0;
     buffer = buffer.first(some_of(buffer.size()));
     const Result result = read_at(open.inode->bytes, buffer, open.position);
@@ -212,7 +222,7 @@ Result World::take(Open& open, std::span<std::byte> buffer, bool peek) {
   }
   if (open.kind == Kind::datagram) {
     Address from;
-    return receive_datagram(open, buffer, from);
+    return receive_datagram(open, buffer, from, peek);
   }
   if (open.kind == Kind::listener || (open.kind == Kind::socket && open.in == nullptr)) {
     return std::unexpected(std::errc::not_connected);
@@ -243,9 +253,11 @@ Result World::take(Open& open, std::span<std::byte> buffer, bool peek) {
 
 Result World::put(Open& open, std::span<const std::byte> buffer) {
   if (open.kind == Kind::file) {
+    if (!open.writes) return std::unexpected(std::errc::bad_file_descriptor);
     if (only_asking_) return 0;
     buffer = buffer.first(some_of(buffer.size()));
-    const Result result = write_at(open.inode->bytes, buffer, open.position);
+    if (open.appends && !buffer.empty()) open.position = open.inode->bytes.size();
+    const Result result = write_at(open.inode->bytes, buffer, open.position, largest_file);
     open.position += result.value_or(0);
     return result;
   }
@@ -318,20 +330,34 @@ Result World::poll(int fd, Direction direction) {
   return direction == Direction::in ? readable : writable;
 }
 
-Result World::open(int, const char* path, std::uint32_t flags, std::uint32_t) {
-  auto found = files_.find(std::string_view(path));
-  if (found == files_.end()) {
-    if ((flags & open_create) == 0) return std::unexpected(std::errc::no_such_file_or_directory);
-    found = files_.emplace(path, std::make_shared<Inode>()).first;
-  } else if ((flags & open_create) != 0 && (flags & open_exclusive) != 0) {
-    return std::unexpected(std::errc::file_exists);
+Result World::open(int directory, const char* path, std::uint32_t flags, std::uint32_t) {
+  const std::string_view name(path);
+  if (directory != op::working_directory && !name.starts_with('/')) {
+    const bool is_open = find(directory) != nullptr;
+    return std::unexpected(is_open ? std::errc::not_a_directory : std::errc::bad_file_descriptor);
   }
-  if ((flags & open_directory) != 0) return std::unexpected(std::errc::not_a_directory);
+  if (name.empty()) return std::unexpected(std::errc::no_such_file_or_directory);
+  if (name.substr(name.rfind('/') + 1).size() > longest_name) {
+    return std::unexpected(std::errc::filename_too_long);
+  }
+  auto found = files_.find(name);
+  if (found != files_.end()) {
+    if ((flags & open_create) != 0 && (flags & open_exclusive) != 0) {
+      return std::unexpected(std::errc::file_exists);
+    }
+    if ((flags & open_directory) != 0) return std::unexpected(std::errc::not_a_directory);
+  } else {
+    if ((flags & open_create) == 0) return std::unexpected(std::errc::no_such_file_or_directory);
+    if ((flags & open_directory) != 0) return std::unexpected(std::errc::invalid_argument);
+    found = files_.emplace(name, std::make_shared<Inode>()).first;
+  }
   if ((flags & open_truncate) != 0) found->second->bytes.clear();
   auto open = std::make_shared<Open>();
   open->kind = Kind::file;
   open->inode = found->second;
-  if ((flags & open_append) != 0) open->position = open->inode->bytes.size();
+  open->writes = (flags & open_write) != 0;
+  open->reads = (flags & open_read) != 0 || !open->writes;
+  open->appends = (flags & open_append) != 0;
   return static_cast<std::size_t>(install(std::move(open)));
 }
 
@@ -370,17 +396,25 @@ Result World::fsync(int fd) {
 }
 
 Result World::pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) {
-  const auto open = use(fd);
-  if (!open) return std::unexpected(open.error());
-  if ((*open)->kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
-  return read_at((*open)->inode->bytes, buffer, static_cast<std::size_t>(offset));
+  const auto used = use(fd);
+  if (!used) return std::unexpected(used.error());
+  const Open& open = **used;
+  if (!is_position(offset)) return std::unexpected(std::errc::invalid_argument);
+  if (open.kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
+  if (!open.reads) return std::unexpected(std::errc::bad_file_descriptor);
+  return read_at(open.inode->bytes, buffer, offset);
 }
 
+// Of a file that is appended to Linux heeds no offset.
 Result World::pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) {
-  const auto open = use(fd);
-  if (!open) return std::unexpected(open.error());
-  if ((*open)->kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
-  return write_at((*open)->inode->bytes, buffer, static_cast<std::size_t>(offset));
+  const auto used = use(fd);
+  if (!used) return std::unexpected(used.error());
+  const Open& open = **used;
+  if (!is_position(offset)) return std::unexpected(std::errc::invalid_argument);
+  if (open.kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
+  if (!open.writes) return std::unexpected(std::errc::bad_file_descriptor);
+  auto& bytes = open.inode->bytes;
+  return write_at(bytes, buffer, open.appends ? bytes.size() : offset, largest_file);
 }
 
 // Sockets -----------------------------------------------------------------------
@@ -392,11 +426,58 @@ Result World::socket(SocketFamily family, SocketType type) {
   return static_cast<std::size_t>(install(std::move(open)));
 }
 
+namespace {
+
+constexpr Address::Family families[] = {Address::Family::ipv4, Address::Family::ipv6,
+                                        Address::Family::unix_path};
+
+bool is_of(SocketFamily family, const Address& address) {
+  return families[static_cast<std::size_t>(family)] == address.family();
+}
+
+bool is_any(const Address& address) {
+  return address == Address::ipv4({}, address.port()) ||
+         address == Address::ipv6({}, address.port());
+}
+
+// Whether what is sent to `address` comes to who is bound to `bound`.
+bool reaches(const Address& address, const Address& bound) {
+  return bound == address ||
+         (is_any(bound) && bound.family() == address.family() && bound.port() == address.port());
+}
+
+// A path is a file, which nobody has made; other names are only not taken.
+std::unexpected<Error> nobody_at(const Address& address) {
+  const std::string_view path = address.path();
+  const bool is_file = !path.empty() && path.front() != '\0';
+  return std::unexpected<Error>(is_file ? std::errc::no_such_file_or_directory
+                                        : std::errc::connection_refused);
+}
+
+}  // namespace
+
 World::Open* World::bound_to(const Address& address, Kind kind) const noexcept {
   for (const auto& open : table_) {
-    if (open != nullptr && open->kind == kind && open->local == address) return open.get();
+    if (open != nullptr && open->kind == kind && reaches(address, open->local)) return open.get();
   }
   return nullptr;
+}
+
+// As Linux has it: an address may be bound again where both sockets say so, but two only
+// listen at it with reuse_port.
+bool World::is_taken(const Address& address, const Open& by) const noexcept {
+  return std::ranges::any_of(table_, [&](const auto& other) {
+    if (other == nullptr || other.get() == &by || other->accepted || other->local.size() == 0 ||
+        (other->kind == Kind::datagram) != (by.kind == Kind::datagram) ||
+        (!reaches(address, other->local) && !reaches(other->local, address))) {
+      return false;
+    }
+    if (by.family == SocketFamily::unix_path) return true;
+    const bool both_listen = other->kind == Kind::listener && by.kind == Kind::listener;
+    const bool shared =
+        other->reuse_address && by.reuse_address && other->kind != Kind::listener && !both_listen;
+    return !shared && !(other->reuse_port && by.reuse_port);
+  });
 }
 
 Address World::free_address(SocketFamily family) noexcept {
@@ -421,19 +502,15 @@ Result World::bind(int fd, const Address& address) {
   if (!used) return std::unexpected(used.error());
   Open& open = **used;
   if (open.local.size() != 0) return std::unexpected(std::errc::invalid_argument);
-  static constexpr Address::Family families[] = {Address::Family::ipv4, Address::Family::ipv6,
-                                                 Address::Family::unix_path};
-  if (families[static_cast<std::size_t>(open.family)] != address.family()) {
+  if (!is_of(open.family, address)) {
     return std::unexpected(std::errc::address_family_not_supported);
   }
-  const bool any_port = open.family != SocketFamily::unix_path && address.port() == 0;
-  if (any_port) {
-    name(open);
-    return 0;
+  Address bound = address;
+  if (open.family != SocketFamily::unix_path && address.port() == 0) {
+    bound.set_port(free_address(open.family).port());
   }
-  const Kind taken_by = open.kind == Kind::datagram ? Kind::datagram : Kind::listener;
-  if (bound_to(address, taken_by) != nullptr) return std::unexpected(std::errc::address_in_use);
-  open.local = address;
+  if (is_taken(bound, open)) return std::unexpected(std::errc::address_in_use);
+  open.local = bound;
   return 0;
 }
 
@@ -446,7 +523,11 @@ Result World::listen(int fd, std::uint32_t backlog) {
     return std::unexpected(std::errc::invalid_argument);
   }
   name(open);
-  open.kind = Kind::listener;
+  const Kind before = std::exchange(open.kind, Kind::listener);
+  if (is_taken(open.local, open)) {
+    open.kind = before;
+    return std::unexpected(std::errc::address_in_use);
+  }
   open.backlog_limit = std::size_t{backlog} + 1;  // as Linux has it
   return 0;
 }
@@ -455,7 +536,12 @@ Result World::connect(int fd, const Address& address) {
   const auto used = use_socket(fd);
   if (!used) return std::unexpected(used.error());
   Open& open = **used;
+  if (!is_of(open.family, address)) {
+    return std::unexpected(std::errc::address_family_not_supported);
+  }
+  const bool path = open.family == SocketFamily::unix_path;
   if (open.kind == Kind::datagram) {
+    if (path && bound_to(address, Kind::datagram) == nullptr) return nobody_at(address);
     if (only_asking_) return 0;
     name(open);
     open.remote = address;
@@ -464,13 +550,10 @@ Result World::connect(int fd, const Address& address) {
   if (open.kind == Kind::listener) return std::unexpected(std::errc::invalid_argument);
   if (open.out != nullptr) return std::unexpected(std::errc::already_connected);
   Open* listener = bound_to(address, Kind::listener);
-  if (listener == nullptr) {
-    const bool path = open.family == SocketFamily::unix_path;
-    return std::unexpected(path ? std::errc::no_such_file_or_directory
-                                : std::errc::connection_refused);
-  }
+  if (listener == nullptr) return nobody_at(address);
   if (listener->backlog.size() >= listener->backlog_limit) {
-    return std::unexpected(std::errc::operation_in_progress);
+    return std::unexpected(path ? std::errc::resource_unavailable_try_again
+                                : std::errc::operation_in_progress);
   }
   if (only_asking_) return 0;
   name(open);
@@ -480,38 +563,46 @@ Result World::connect(int fd, const Address& address) {
   open.remote = server->local = address;
   server->remote = open.local;
   server->family = open.family;
+  server->accepted = true;
   listener->backlog.push_back(std::move(server));
   return 0;
 }
 
 Result World::send_datagram(Open& open, std::span<const std::byte> buffer, const Address& to) {
-  if (to.size() == 0 && open.remote.size() == 0) {
-    return std::unexpected(std::errc::destination_address_required);
+  const Address& target = to.size() != 0 ? to : open.remote;
+  if (target.size() == 0) return std::unexpected(std::errc::destination_address_required);
+  if (!is_of(open.family, target)) {
+    return std::unexpected(std::errc::address_family_not_supported);
   }
   constexpr std::size_t longest = 65'507;
   if (buffer.size() > longest) return std::unexpected(std::errc::message_size);
-  if (only_asking_) return 0;
-  name(open);
-  Open* receiver = bound_to(to.size() != 0 ? to : open.remote, Kind::datagram);
+  const bool path = open.family == SocketFamily::unix_path;
+  Open* receiver = bound_to(target, Kind::datagram);
+  if (path && receiver == nullptr) return nobody_at(target);
   std::size_t held = 0;
   if (receiver != nullptr) {
     for (const Datagram& datagram : receiver->datagrams) held += datagram.bytes.size();
   }
+  const bool has_room = held + buffer.size() <= socket_capacity;
+  if (path && !has_room) return std::unexpected(std::errc::resource_unavailable_try_again);
+  if (only_asking_) return 0;
+  if (!path) name(open);
   // Like any network it drops what nobody receives or what is too much.
-  if (receiver != nullptr && held + buffer.size() <= socket_capacity) {
-    receiver->datagrams.push_back({open.local, {buffer.begin(), buffer.end()}});
-  }
+  const bool taken =
+      receiver != nullptr && has_room &&
+      (receiver->remote.size() == 0 || path || reaches(open.local, receiver->remote));
+  if (taken) receiver->datagrams.push_back({open.local, {buffer.begin(), buffer.end()}});
   return buffer.size();
 }
 
-Result World::receive_datagram(Open& open, std::span<std::byte> buffer, Address& from) {
+Result World::receive_datagram(Open& open, std::span<std::byte> buffer, Address& from, bool peek) {
   if (open.datagrams.empty()) return std::unexpected(std::errc::resource_unavailable_try_again);
   if (only_asking_) return 0;
-  const Datagram datagram = std::move(open.datagrams.front());
-  open.datagrams.pop_front();
+  const Datagram& datagram = open.datagrams.front();
   const std::size_t size = std::min(buffer.size(), datagram.bytes.size());
   std::ranges::copy(std::span(datagram.bytes).first(size), buffer.begin());
   from = datagram.from;
+  if (!peek) open.datagrams.pop_front();
   return size;
 }
 
@@ -519,6 +610,7 @@ Result World::accept(int fd) {
   const auto used = use_socket(fd);
   if (!used) return std::unexpected(used.error());
   Open& open = **used;
+  if (open.kind == Kind::datagram) return std::unexpected(std::errc::operation_not_supported);
   if (open.kind != Kind::listener) return std::unexpected(std::errc::invalid_argument);
   if (open.backlog.empty()) return std::unexpected(std::errc::resource_unavailable_try_again);
   if (only_asking_) return 0;
@@ -543,10 +635,26 @@ Result World::remote_address(int fd, Address& address) {
 }
 
 Result World::set_option(int fd, SocketOption option, int value) {
-  const auto open = use_socket(fd);
-  if (!open) return std::unexpected(open.error());
-  if (option == SocketOption::linger) (*open)->resets = value == 0;
-  return 0;
+  const auto used = use_socket(fd);
+  if (!used) return std::unexpected(used.error());
+  Open& open = **used;
+  const bool ip = open.family != SocketFamily::unix_path;
+  switch (option) {
+    case SocketOption::linger: open.resets = value == 0; return 0;
+    case SocketOption::reuse_address: open.reuse_address = value != 0; return 0;
+    case SocketOption::reuse_port: open.reuse_port = value != 0; return 0;
+    case SocketOption::no_delay:
+      if (!ip || open.kind == Kind::datagram) break;
+      return 0;
+    case SocketOption::ipv6_only:
+      if (open.family != SocketFamily::ipv6) break;
+      return 0;
+    case SocketOption::ttl:
+      if (!ip) break;
+      return 0;
+    default: return 0;
+  }
+  return std::unexpected(std::errc::operation_not_supported);
 }
 
 Result World::recv(int fd, std::span<std::byte> buffer, std::uint32_t flags) {
@@ -558,7 +666,7 @@ Result World::recv_from(int fd, std::span<std::byte> buffer, Address& from) {
   const auto open = use_socket(fd);
   if (!open) return std::unexpected(open.error());
   if ((*open)->kind != Kind::datagram) return std::unexpected(std::errc::operation_not_supported);
-  return receive_datagram(**open, buffer, from);
+  return receive_datagram(**open, buffer, from, false);
 }
 
 Result World::send(int fd, std::span<const std::byte> buffer) {

@@ -115,11 +115,18 @@ class World final : public System {
     std::shared_ptr<Stream> out;
     std::shared_ptr<Inode> inode;
     std::size_t position = 0;
+    // Of files.
+    bool reads = true;
+    bool writes = true;
+    bool appends = false;
     // Of sockets.
     SocketFamily family = SocketFamily::ipv4;
     Address local;
     Address remote;
     bool resets = false;  // lingers for 0 s
+    bool reuse_address = false;
+    bool reuse_port = false;
+    bool accepted = false;  // its address is its listener's
     std::size_t backlog_limit = 0;
     std::deque<std::shared_ptr<Open>> backlog;
     std::deque<Datagram> datagrams;
@@ -140,9 +147,10 @@ class World final : public System {
 
   Result take(Open& open, std::span<std::byte> buffer, bool peek);
   Result put(Open& open, std::span<const std::byte> buffer);
-  Result receive_datagram(Open& open, std::span<std::byte> buffer, Address& from);
+  Result receive_datagram(Open& open, std::span<std::byte> buffer, Address& from, bool peek);
   Result send_datagram(Open& open, std::span<const std::byte> buffer, const Address& to);
   [[nodiscard]] Open* bound_to(const Address& address, Kind kind) const noexcept;
+  [[nodiscard]] bool is_taken(const Address& address, const Open& by) const noexcept;
   [[nodiscard]] Address free_address(SocketFamily family) noexcept;
   void name(Open& open);
 
@@ -154,6 +162,8 @@ class World final : public System {
   std::uint16_t next_port_ = 40'000;
   bool only_asking_ = false;  // see ready(): nothing that is done has an effect
   static constexpr std::size_t socket_capacity = 65'536;
+  static constexpr std::size_t largest_file = std::size_t{1} << 30;
+  static constexpr std::size_t longest_name = 255;
 };
 
 }  // namespace wev

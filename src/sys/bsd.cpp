@@ -74,6 +74,10 @@ int poll_until(pollfd* descriptors, std::size_t count, const timespec* timeout) 
   return ::poll(descriptors, static_cast<nfds_t>(count), milliseconds);
 }
 
+Result read_cached(int, std::span<const IoVec>, std::uint64_t) noexcept {
+  return std::unexpected(std::errc::operation_not_supported);
+}
+
 // A pipe whose bytes are counted.
 
 int open_counter(Counter& counter) noexcept {

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,6 +43,12 @@ bool short_is_all(int fd) noexcept {
 
 int poll_until(pollfd* descriptors, std::size_t count, const timespec* timeout) noexcept {
   return ::ppoll(descriptors, count, timeout, nullptr);
+}
+
+Result read_cached(int fd, std::span<const IoVec> buffers, std::uint64_t offset) noexcept {
+  return to_result(::preadv2(fd, reinterpret_cast<const iovec*>(buffers.data()),
+                             static_cast<int>(buffers.size()), static_cast<off_t>(offset),
+                             RWF_NOWAIT));
 }
 
 int open_counter(Counter& counter) noexcept {

@@ -13,9 +13,12 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 
 #include "sys/bsd_address.hpp"
 #include "wev/base/error.hpp"
+#include "wev/sys/system.hpp"
 
 namespace wev::sys {
 
@@ -45,6 +48,12 @@ inline void from_native(Address&) noexcept {}
 inline Address to_native(const Address& address) noexcept { return to_bsd(address, AF_INET6); }
 inline void from_native(Address& address) noexcept { from_bsd(address, AF_INET6); }
 #endif
+
+/// Reads as far as it need not wait for a disk, or not at all: what is in memory.
+/// `at_position` moves the file's own. Errors: resource_unavailable_try_again, and others where
+/// the file or the system has no such thing.
+Result read_cached(int fd, std::span<const IoVec> buffers, std::uint64_t offset) noexcept;
+inline constexpr std::uint64_t at_position = UINT64_MAX;
 
 // Counting -------------------------------------------------------------------------------
 

@@ -297,6 +297,16 @@ Result shutdown(int fd, Shutdown how) noexcept {
 
 // Descriptors ------------------------------------------------------------------------
 
+namespace {
+
+bool has_messages(int fd) noexcept {
+  int type = SOCK_STREAM;
+  socklen_t size = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type != SOCK_STREAM;
+}
+
+}  // namespace
+
 std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noexcept {
   DescriptorTraits traits;
   const int flags = ::fcntl(fd, F_GETFL);
@@ -304,9 +314,11 @@ std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noe
   traits.nonblocking = (flags & O_NONBLOCK) != 0;
   struct stat status{};
   if (::fstat(fd, &status) < 0) return std::unexpected(last_error());
-  traits.always_ready = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
+  traits.always_ready =
+      S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) || S_ISBLK(status.st_mode);
   traits.may_be_socket = S_ISSOCK(status.st_mode);
   traits.short_is_all = traits.may_be_socket && short_is_all(fd);
+  traits.datagrams = traits.may_be_socket && !traits.short_is_all && has_messages(fd);
   if (!traits.nonblocking && set_nonblocking) {
     traits.nonblocking = ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
   }

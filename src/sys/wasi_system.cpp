@@ -185,6 +185,7 @@ std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noe
   // make them non-blocking.
   const bool socket_type =
       type == filetype_unknown || type == filetype_socket_stream || type == filetype_socket_dgram;
+  traits.datagrams = type == filetype_socket_dgram;
   traits.may_be_socket = socket_type && fd > 2 && stat.flags <= fdflags_all && traits.nonblocking;
   return traits;
 }

@@ -26,7 +26,7 @@ Expected<void> RootBase::run() {
   while (!done()) {
     const auto ran = loop.run();
     if (done()) break;
-    const bool stuck = ran ? loop.active() == 0 : ran.error() == Errc::deadlock;
+    const bool stuck = ran ? !loop.stopped() : ran.error() == Errc::deadlock;
     if (!ran && !stuck) {
       running_ = false;
       return ran;

@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <string>
@@ -355,6 +357,138 @@ TEST_P(NativeContract, ALoopMayRunOnAnotherThreadThanItWasMadeOn) {
   });
   join();
   EXPECT_END(r, Result(1));
+}
+
+// At a file's own position ------------------------------------------------------------------
+
+namespace {
+
+// Files of this process end there while this is alive, as where a disk is full.
+class SmallFiles {
+ public:
+  explicit SmallFiles(rlim_t most) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit few{most, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &few);
+  }
+  ~SmallFiles() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, handler_);
+  }
+  SmallFiles(const SmallFiles&) = delete;
+  SmallFiles& operator=(const SmallFiles&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+std::string counting(std::size_t size) {
+  std::string text;
+  for (int i = 0; text.size() < size; ++i) text += std::to_string(i) + " ";
+  text.resize(size);
+  return text;
+}
+
+std::string contents_of(int fd) {
+  std::string all(100'000, '\0');
+  const ssize_t size = ::pread(fd, all.data(), all.size(), 0);
+  all.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  return all;
+}
+
+}  // namespace
+
+// What fits is written and told, and nothing is written over it.
+TEST_P(NativeContract, AFileThatGetsNoLargerKeepsWhatItWasToldToHold) {
+  constexpr std::size_t room = 10'000;
+  const std::string text = counting(3 * room);
+  for (const bool vectored : {false, true}) {
+    const int fd = file("");
+    std::size_t told = 0;
+    std::vector<IoVec> rest;
+    const auto write = [&] {
+      const auto left = bytes_of(text).subspan(told);
+      if (!vectored) return op::write(fd, left);
+      rest = {left.first(left.size() / 2), left.subspan(left.size() / 2)};
+      return op::writev(fd, rest);
+    };
+    {
+      const SmallFiles small(room);
+      Probe& w = probe("w", [&](Probe& self) {
+        told += self.result().value_or(0);
+        if (self.result() && self.calls() < 20) add(self, write());
+        return Action::disarm;
+      });
+      add(w, write());
+      run();
+      EXPECT_END(w, std::errc::file_too_large);
+    }
+    EXPECT_EQ(told, room);
+    EXPECT_EQ(contents_of(fd), text.substr(0, room));
+    EXPECT_EQ(::lseek(fd, 0, SEEK_CUR), room);
+    // There is room again.
+    Probe& more = start("more", op::write(fd, bytes_of(text).subspan(room, 100)));
+    run();
+    EXPECT_END(more, Result(100));
+    EXPECT_EQ(contents_of(fd), text.substr(0, room + 100));
+  }
+}
+
+TEST_P(NativeContract, AllOfABufferThatDoesNotFitIsWrittenAsFarAsItDoes) {
+  constexpr std::size_t room = 10'000;
+  const std::string text = counting(2 * room);
+  const int fd = file("");
+  {
+    const SmallFiles small(room);
+    (void)start("all", op::whole(op::write(fd, bytes_of(text))));
+    run();
+    Probe& next = start("next", op::write(fd, bytes_of("x")));
+    run();
+    EXPECT_END(next, std::errc::file_too_large);
+  }
+  EXPECT_EQ(contents_of(fd), text.substr(0, room));
+}
+
+// The position is the open file's, which others may have as well.
+TEST_P(NativeContract, WhatTwoDescriptorsOfOneFileWriteStandsBehindEachOther) {
+  // Of a directory: one in memory alone has a position that Linux does not lock.
+  std::string path = "wev-test-XXXXXX";
+  const int fd = owned(::mkstemp(path.data()));
+  ASSERT_EQ(::unlink(path.c_str()), 0);
+  const int twin = owned(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  constexpr std::size_t each = 200;
+  const std::string a(500, 'a');
+  const std::string b(500, 'b');
+  const auto again = [](Probe& self) {
+    EXPECT_EQ(self.result(), Result(500));
+    return self.calls() < each ? Action::rearm : Action::disarm;
+  };
+  Probe& first = probe("first", again);
+  Probe& second = probe("second", again);
+  add(first, op::write(fd, bytes_of(a)));
+  add(second, op::write(twin, bytes_of(b)));
+  run();
+  EXPECT_EQ(::lseek(fd, 0, SEEK_END), 2 * each * 500);
+}
+
+// The first page can be filled and the second cannot.
+TEST_P(NativeContract, AReadThatFailsInTheMiddleIsReadOnFromThere) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const int fd = file(std::string(page, 'a') + std::string(page, 'b'));
+  void* memory =
+      ::mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  auto* bytes = static_cast<std::byte*>(memory);
+  ASSERT_EQ(::mprotect(bytes + page, page, PROT_NONE), 0);
+  Probe& half = start("half", op::read(fd, {bytes, 2 * page}));
+  run();
+  EXPECT_END(half, Result(page));
+  Probe& rest = start("rest", op::read(fd, {bytes, page}));
+  run();
+  EXPECT_END(rest, Result(page));
+  EXPECT_EQ(bytes[0], std::byte{'b'});
+  EXPECT_EQ(::munmap(memory, 2 * page), 0);
 }
 
 // Being short tells nothing ------------------------------------------------------------------

@@ -443,6 +443,7 @@ std::int32_t wev_wasi_path_open(Fd directory, std::int32_t, const char* path, Si
                               flag((oflags & oflags_directory) != 0, open_directory) |
                               flag((fdflags & fdflags_append) != 0, open_append);
   Size size = 0;
+  if (directory == preopened) directory = op::working_directory;
   const Errno error = FakeHost::current().perform(op::open(directory, path, flags), &size);
   *fd = static_cast<Fd>(size);
   return error;

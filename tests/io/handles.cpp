@@ -29,8 +29,6 @@ TEST_P(Contract, ATimerHandleFiresOnceOrAgainAndAgain) {
   Timer once(loop());
   Timer often(loop());
   std::string fired;
-  once.after(3ms, [&fired](std::size_t) { fired += 'o'; });
-  EXPECT_TRUE(once.armed());
   struct State {
     Timer& timer;
     std::string& fired;
@@ -41,6 +39,8 @@ TEST_P(Contract, ATimerHandleFiresOnceOrAgainAndAgain) {
     state.fired += 'e';
     if (state.left <= 0) state.timer.stop();
   });
+  once.after(3ms, [&fired](std::size_t) { fired += 'o'; });
+  EXPECT_TRUE(once.armed());
   run();
   EXPECT_FALSE(once.armed());
   EXPECT_FALSE(often.armed());
@@ -87,8 +87,8 @@ TEST_P(Contract, ATimerHandleThatIsArmedAnewFiresByItsNewTime) {
   Timer other(loop());
   timer.after(1h, [&fired](std::size_t) { fired += 'x'; });
   look();
-  timer.after(8ms, [&fired](std::size_t) { fired += 'b'; });  // while it is armed
   other.after(4ms, [&fired](std::size_t) { fired += 'a'; });
+  timer.after(8ms, [&fired](std::size_t) { fired += 'b'; });  // while it is armed
   run();
   EXPECT_EQ(fired, "ab");
   timer.after(1h, [&fired](std::size_t) { fired += 'x'; });

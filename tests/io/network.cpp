@@ -382,6 +382,51 @@ TEST_P(Network, AcceptManyTakesAsManyAsThereAre) {
   EXPECT_GE(a.calls(), 3u);
 }
 
+TEST_P(Network, AcceptManyWithoutRoomEndsAtOnceAndTakesNone) {
+  Address address;
+  const int listener = listen_at(address);
+  std::array<int, 2> room = {-7, -7};
+  Probe& idle = start("idle", op::accept_many(listener, std::span(room).first(0)));
+  run();
+  EXPECT_END(idle, Result(0));
+  Probe& c = start("c", op::connect(socket(), address));
+  run();
+  EXPECT_END(c, Result(0));
+  Probe& none = start("none", op::accept_many(listener, std::span(room).first(0)));
+  run();
+  EXPECT_END(none, Result(0));
+  EXPECT_EQ(room, (std::array<int, 2>{-7, -7}));
+  Probe& one = start("one", op::accept_many(listener, room));
+  run();
+  EXPECT_END(one, Result(1));
+  owned(room[0]);
+}
+
+TEST_P(Network, AcceptManyLeavesSomeForTheNextTurn) {
+  constexpr std::size_t all = most_connections + 5;
+  Address address;
+  const int listener = listen_at(address);
+  std::vector<Probe*> connecting;
+  for (std::size_t i = 0; i < all; ++i) {
+    connecting.push_back(&start({}, op::connect(socket(), address)));
+  }
+  run();
+  for (const Probe* p : connecting) ASSERT_TRUE(ended_with(*p, Result(0)));
+  std::array<int, 2 * most_connections> room{};
+  std::size_t accepted = 0;
+  Probe& a = probe("a", [&](Probe& self) {
+    const std::size_t count = self.result().value_or(0);
+    EXPECT_GE(count, 1u);
+    EXPECT_LE(count, most_connections);
+    for (std::size_t i = 0; i < count; ++i) owned(room[i]);
+    accepted += count;
+    return count > 0 && accepted < all ? Action::rearm : Action::disarm;
+  });
+  add(a, op::accept_many(listener, room));
+  run();
+  EXPECT_EQ(accepted, all);
+}
+
 TEST_P(Network, AcceptsWaitInOrderAndCanBeCanceled) {
   Address address;
   const int listener = listen_at(address);
@@ -657,6 +702,75 @@ TEST_P(Network, AConnectedDatagramSocketSendsAndReceives) {
   }
 }
 
+TEST_P(Network, AConnectedDatagramSocketSendsAndReceivesDatagramsOfNoBytes) {
+  const int first = socket(SocketFamily::ipv4, SocketType::datagram);
+  const int second = socket(SocketFamily::ipv4, SocketType::datagram);
+  const Address second_address = bind(second);
+  Probe& connected = start({}, op::connect(first, second_address));
+  run();
+  EXPECT_END(connected, Result(0));
+  auto& buffer = make_buffer<8>();
+  for (const std::string_view text : {"", "a", ""}) {
+    Probe& s = start({}, op::send(first, bytes_of(text)));
+    run();
+    EXPECT_END(s, Result(text.size()));
+  }
+  Probe& peeked = start({}, op::recv(second, {}, recv_peek));
+  run();
+  EXPECT_END(peeked, Result(0));
+  for (const std::size_t size : {0u, 1u, 0u}) {
+    Probe& r = start({}, op::recv(second, buffer.bytes));
+    run();
+    EXPECT_END(r, Result(size));
+  }
+  // Without a buffer, too, a receive waits for a datagram and takes it.
+  Message from;
+  for (const bool with_address : {false, true}) {
+    Probe& r = start({}, with_address ? op::recv_from(second, {}, from) : op::recv(second, {}));
+    look();
+    EXPECT_EQ(r.calls(), 0u);
+    Probe& s = start({}, op::send(first, bytes_of("lost")));
+    run();
+    EXPECT_END(s, Result(4));
+    EXPECT_END(r, Result(0));
+  }
+  Probe& next = start({}, op::recv(second, buffer.bytes));
+  look();
+  EXPECT_EQ(next.calls(), 0u);
+  // A read and a write of nothing do nothing.
+  Probe& written = start({}, op::write(first, {}));
+  Probe& read = start({}, op::read(first, {}));
+  run_until([&] { return written.calls() > 0 && read.calls() > 0; });
+  EXPECT_END(written, Result(0));
+  EXPECT_END(read, Result(0));
+  Probe& s = start({}, op::send(first, bytes_of("kept")));
+  run();
+  EXPECT_END(s, Result(4));
+  EXPECT_END(next, Result(4));
+}
+
+TEST_P(Network, AConnectedDatagramSocketHearsOnlyItsPeer) {
+  const int first = socket(SocketFamily::ipv4, SocketType::datagram);
+  const int second = socket(SocketFamily::ipv4, SocketType::datagram);
+  const int stranger = socket(SocketFamily::ipv4, SocketType::datagram);
+  const Address first_address = bind(first);
+  Message to{.address = bind(second)};
+  bind(stranger);
+  Probe& connected = start({}, op::connect(second, first_address));
+  run();
+  EXPECT_END(connected, Result(0));
+  Probe& theirs = start({}, op::send_to(stranger, bytes_of("theirs"), to));
+  run();
+  EXPECT_END(theirs, Result(6));
+  Probe& ours = start({}, op::send_to(first, bytes_of("our"), to));
+  auto& buffer = make_buffer<8>();
+  Probe& received = start({}, op::recv(second, buffer.bytes));
+  run();
+  EXPECT_END(ours, Result(3));
+  EXPECT_END(received, Result(3));
+  EXPECT_EQ(buffer.text(3), "our");
+}
+
 // Wrong addresses -----------------------------------------------------------------------------
 
 TEST_P(Network, AnAddressInUseIsToldSo) {
@@ -667,11 +781,57 @@ TEST_P(Network, AnAddressInUseIsToldSo) {
   EXPECT_END(p, std::errc::address_in_use);
 }
 
+TEST_P(Network, AnAddressIsTakenThoughNobodyListensAtItYet) {
+  for (const SocketType type : {SocketType::stream, SocketType::datagram}) {
+    const Address address = bind(socket(SocketFamily::ipv4, type));
+    Probe& p = start("p", op::bind(socket(SocketFamily::ipv4, type), address));
+    run();
+    EXPECT_END(p, std::errc::address_in_use);
+  }
+}
+
+TEST_P(Network, AListenerAtEveryAddressIsReachedAtEach) {
+  const int listener = socket();
+  EXPECT_EQ(perform(op::bind(listener, Address::ipv4({}, 0))), Result(0));
+  EXPECT_EQ(perform(op::listen(listener, 8)), Result(0));
+  const Address address = Address::loopback(local_address(listener).port());
+  Probe& c = start("c", op::connect(socket(), address));
+  Probe& a = start("a", op::accept(listener));
+  run();
+  EXPECT_END(c, Result(0));
+  ASSERT_TRUE(a.result());
+  EXPECT_EQ(local_address(owned(static_cast<int>(*a.result()))), address);
+}
+
 TEST_P(Network, AnAddressOfAnotherFamilyIsRefused) {
   const auto address = Address::unix_path("/tmp/x");
   Probe& p = start("p", op::bind(socket(), *address));
+  Probe& c = start("c", op::connect(socket(SocketFamily::ipv6), *address));
+  Probe& d = start("d", op::connect(socket(SocketFamily::ipv4, SocketType::datagram), *address));
   run();
   EXPECT_FALSE(p.result());
+  EXPECT_FALSE(c.result());
+  EXPECT_FALSE(d.result());
+}
+
+TEST_P(Network, AUnixSocketSaysThatItsPeerIsFullOrGone) {
+  Address address;
+  const int listener = listen_at(address, SocketFamily::unix_path, 1);
+  std::vector<Probe*> connects;
+  for (int i = 0; i < 4; ++i) {
+    connects.push_back(&start({}, op::connect(socket(SocketFamily::unix_path), address)));
+    run();
+  }
+  EXPECT_END(*connects.front(), Result(0));
+  EXPECT_END(*connects.back(), std::errc::resource_unavailable_try_again);
+  EXPECT_EQ(perform(op::close(listener)), Result(0));
+  Probe& gone = start("gone", op::connect(socket(SocketFamily::unix_path), address));
+  Message to{.address = address};
+  Probe& sent = start("sent", op::send_to(socket(SocketFamily::unix_path, SocketType::datagram),
+                                          bytes_of("x"), to));
+  run();
+  EXPECT_END(gone, std::errc::connection_refused);
+  EXPECT_END(sent, std::errc::connection_refused);
 }
 
 // Warm ------------------------------------------------------------------------------------------
@@ -691,6 +851,15 @@ TEST_P(Network, OptionsAreTaken) {
   EXPECT_EQ(perform(op::set_option(six, SocketOption::ttl, 10)), Result(0));
   const int datagram = socket(SocketFamily::ipv4, SocketType::datagram);
   EXPECT_EQ(perform(op::set_option(datagram, SocketOption::broadcast, 1)), Result(0));
+}
+
+TEST_P(Network, OptionsOfOtherSocketsAreRefused) {
+  const int datagram = socket(SocketFamily::ipv4, SocketType::datagram);
+  EXPECT_FALSE(perform(op::set_option(datagram, SocketOption::no_delay, 1)));
+  EXPECT_FALSE(perform(op::set_option(socket(), SocketOption::ipv6_only, 1)));
+  const int path = socket(SocketFamily::unix_path);
+  EXPECT_FALSE(perform(op::set_option(path, SocketOption::no_delay, 1)));
+  EXPECT_FALSE(perform(op::set_option(path, SocketOption::ttl, 1)));
 }
 
 }  // namespace wev::test

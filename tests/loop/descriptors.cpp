@@ -91,6 +91,27 @@ TEST_P(Contract, PositionalOperationsLeaveThePositionAlone) {
   EXPECT_EQ(all.text(10), "abcdefghXY");
 }
 
+// Such as come of a difference below zero, or of a search that has found nothing.
+TEST_P(Contract, OffsetsThatNoFileHasAreRefused) {
+  NEEDS(files);
+  const int fd = file("abcdefghij");
+  auto& buffer = make_buffer<4>();
+  for (const std::uint64_t offset : {most_offset + 1, ~std::uint64_t{0}}) {
+    for (const Operation& operation :
+         {op::pread(fd, buffer.bytes, offset), op::pwrite(fd, bytes_of("XY"), offset)}) {
+      Probe& p = start("p", operation);
+      run();
+      EXPECT_END(p, std::errc::invalid_argument);
+      EXPECT_EQ(loop().perform(operation), Result(std::unexpected(std::errc::invalid_argument)));
+    }
+  }
+  auto& all = make_buffer<16>();
+  Probe& r = start("r", op::read(fd, all.bytes));
+  run();
+  ASSERT_TRUE(r.result());
+  EXPECT_EQ(all.text(*r.result()), std::string_view("abcdefghij").substr(0, *r.result()));
+}
+
 TEST_P(Contract, AFileIsAlwaysReady) {
   NEEDS(files);
   const int fd = file("x");
@@ -127,6 +148,68 @@ TEST_P(Contract, AFileIsOpenedByItsPath) {
   run();
   EXPECT_END(r, Result(5));
   EXPECT_EQ(buffer.text(5), "hello");
+}
+
+// Also where another descriptor has made it longer meanwhile.
+TEST_P(Contract, WhatIsAppendedGoesToTheEndWhereverThatIsByThen) {
+  NEEDS(files);
+  constexpr const char* path = "wev-test-appended";
+  const auto open = [&](std::uint32_t flags) {
+    Probe& opened = start({}, op::open(op::working_directory, path, flags));
+    run();
+    EXPECT_TRUE(opened.result()) << describe(opened.result());
+    return owned(static_cast<int>(opened.result().value_or(0)));
+  };
+  const auto write = [&](int fd, std::string_view text) {
+    Probe& written = start({}, op::whole(op::write(fd, bytes_of(text))));
+    run();
+    EXPECT_END(written, Result(text.size()));
+  };
+  const int fd = open(open_read | open_write | open_create | open_truncate);
+  write(fd, "abc");
+  const int appending = open(open_write | open_append);
+  write(fd, "XYZ");
+  write(appending, "d");
+  write(fd, "?");  // at its own position, over what was appended
+  write(appending, "ef");
+  auto& buffer = make_buffer<32>();
+  Probe& all = start("all", op::pread(fd, buffer.bytes, 0));
+  run();
+  ASSERT_EQ(all.result(), Result(9));
+  EXPECT_EQ(buffer.text(9), "abcXYZ?ef");
+}
+
+TEST_P(Contract, AFileIsReadAndWrittenOnlyAsItWasOpened) {
+  NEEDS(files);
+  constexpr const char* path = "wev-test-one-way";
+  const auto open = [&](std::uint32_t flags) {
+    Probe& opened = start({}, op::open(op::working_directory, path, flags));
+    run();
+    EXPECT_TRUE(opened.result()) << describe(opened.result());
+    return owned(static_cast<int>(opened.result().value_or(0)));
+  };
+  const int writing = open(open_write | open_create | open_truncate);
+  const int reading = open(open_read);
+  auto& buffer = make_buffer<8>();
+  const std::array<IoVec, 2> in = {std::span(buffer.bytes).first(4),
+                                   std::span(buffer.bytes).subspan(4)};
+  const std::array<IoVec, 2> out = {bytes_of("a"), bytes_of("b")};
+  const Operation wrong[] = {op::write(reading, bytes_of("x")),
+                             op::writev(reading, out),
+                             op::pwrite(reading, bytes_of("x"), 0),
+                             op::read(writing, buffer.bytes),
+                             op::readv(writing, in),
+                             op::pread(writing, buffer.bytes, 0)};
+  for (const Operation& operation : wrong) {
+    Probe& p = start(std::to_string(static_cast<int>(operation.kind())), operation);
+    run();
+    EXPECT_END(p, std::errc::bad_file_descriptor);
+  }
+  Probe& w = start("w", op::write(writing, bytes_of("x")));
+  Probe& r = start("r", op::read(reading, std::span(buffer.bytes).first(1)));
+  run();
+  EXPECT_END(w, Result(1));
+  EXPECT_LE(r.result().value_or(9), 1u);
 }
 
 TEST_P(Contract, SeveralBuffersAreOneReadAndOneWriteOfAFile) {

@@ -98,11 +98,19 @@ TEST_P(Contract, TheNextDeadlineDoesNotMoveWhileNothingHappens) {
   EXPECT_END(reading, Result(1));
 }
 
-TEST_P(Contract, StopIsTakenOnce) {
-  EXPECT_FALSE(loop().take_stop());
+// A loop that is turned by hand.
+TEST_P(Contract, AStoppedLoopCallsNobodyUntilItIsRestarted) {
+  Probe& waiting = start("waiting", op::noop());
+  EXPECT_FALSE(loop().stopped());
   loop().stop();
-  EXPECT_TRUE(loop().take_stop());
-  EXPECT_FALSE(loop().take_stop());
+  EXPECT_TRUE(loop().stopped());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(loop().tick(RunMode::no_wait), std::size_t{0});
+  EXPECT_EQ(waiting.calls(), 0u);
+  EXPECT_TRUE(loop().stopped());
+  loop().restart();
+  EXPECT_FALSE(loop().stopped());
+  EXPECT_EQ(loop().tick(RunMode::no_wait), std::size_t{1});
+  EXPECT_EQ(waiting.calls(), 1u);
 }
 
 // That it is due sooner ---------------------------------------------------------------------

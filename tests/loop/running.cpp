@@ -86,6 +86,36 @@ TEST_P(Contract, AStopBeforeTheRunMakesItOneTickThatDoesNotSleep) {
   EXPECT_EQ(log(), "now");
 }
 
+// One that always has something else to do.
+TEST_P(Contract, ABusyLoopLooksAtItsDescriptors) {
+  NEEDS(pipes);
+  const auto [reader, writer] = pipe();
+  auto& buffer = make_buffer<8>();
+  Probe& reading = start("reading", op::read(reader, buffer.bytes));
+  look();
+  Probe& busy = probe({}, [&](Probe& self) {
+    if (self.calls() == 3) EXPECT_EQ(rig().write(writer, "x"), Result(1));
+    // So that one that never looks ends here, too.
+    return reading.calls() == 0 && self.calls() < 10'000'000 ? Action::rearm : Action::disarm;
+  });
+  add(busy, op::noop());
+  run_until([&] { return busy.completion.state() == Completion::State::dead; });
+  EXPECT_END(reading, Result(1));
+}
+
+TEST_P(Contract, ABusyLoopsClockGoesOn) {
+  Probe& slept = timer("slept", 1ms);
+  Probe& busy = probe({}, [&](Probe& self) {
+    rig().busy(loop(), 10us);
+    return slept.calls() == 0 && self.calls() < 10'000'000 ? Action::rearm : Action::disarm;
+  });
+  add(busy, op::noop());
+  const Instant before = loop().now();
+  run();
+  EXPECT_EQ(slept.calls(), 1u);
+  EXPECT_GE(loop().now(), before + 1ms);
+}
+
 TEST_P(Contract, WhatACallbackAddsWaitsForTheNextTick) {
   Probe& inner = probe("inner");
   Probe& outer = probe("outer", [&](Probe&) {

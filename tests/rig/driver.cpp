@@ -14,12 +14,15 @@ constexpr int most_in_vain = 2'000;
 }  // namespace
 
 Expected<void> Driver::run(RunMode mode) {
+  const bool stopped_before = loop_.stopped();
+  loop_.restart();
   for (;;) {
     const auto called = turn();
-    const bool stopped = loop_.take_stop();
+    const bool stopped = loop_.stopped();
+    loop_.restart();
     if (!called) return std::unexpected(called.error());
     if (mode == RunMode::no_wait || (mode == RunMode::once && *called > 0)) return {};
-    if (stopped || loop_.done()) return {};
+    if (stopped || stopped_before || loop_.done()) return {};
     if (auto slept = sleep(); !slept) return slept;
   }
 }

@@ -14,6 +14,7 @@ class SimRig : public Rig {
     traits_.seed = options.seed;
     traits_.no_threads = why_no_threads();
     traits_.no_unreachable = "the simulated network reaches everything";
+    if (options.moody) traits_.no_prompt_ends = "its operations take a while";
     if (!options.moody) {
       traits_.many_timers = 1'000'000;
       traits_.many_descriptors = 6'000;

@@ -26,6 +26,7 @@ struct Traits {
   const char* no_threads = nullptr;
   const char* no_unreachable = nullptr;
   const char* no_still_clock = nullptr;  ///< Loop::now() between two ticks
+  const char* no_prompt_ends = nullptr;  ///< an operation takes a while by itself
   /// Of what a test does at random.
   std::uint64_t seed = 1;
   /// How many timers are a lot.

@@ -263,6 +263,50 @@ TEST(Sim, AFileKeepsWhatIsWritten) {
   EXPECT_EQ(sim.perform(op::recv(fd, buffer)), error(std::errc::not_a_socket));
 }
 
+// As Linux; POSIX would have it at the offset.
+TEST(Sim, ToAFileThatIsAppendedToTheOffsetIsNothing) {
+  Sim sim;
+  const auto open = [&](std::uint32_t flags) {
+    return static_cast<int>(*sim.perform(op::open(op::working_directory, "file", flags)));
+  };
+  const int appending = open(open_write | open_create | open_append);
+  const int fd = open(open_read | open_write);
+  EXPECT_EQ(sim.write(fd, "a"), Result(1));
+  EXPECT_EQ(sim.perform(op::pwrite(appending, std::as_bytes(std::span("Q", 1)), 0)), Result(1));
+  EXPECT_EQ(sim.contents(fd), "aQ");
+  EXPECT_EQ(sim.close(appending), Result(0));
+  EXPECT_EQ(sim.close(fd), Result(0));
+}
+
+TEST(Sim, PathsAndPositionsThatNoSystemTakesAreRefused) {
+  Sim sim;
+  const auto open = [&](int directory, const char* path, std::uint32_t flags) {
+    return sim.perform(op::open(directory, path, flags));
+  };
+  const auto error = [](std::errc code) { return Result(std::unexpected(code)); };
+  const std::string long_name(256, 'x');
+  EXPECT_EQ(open(op::working_directory, "", open_write | open_create),
+            error(std::errc::no_such_file_or_directory));
+  EXPECT_EQ(open(op::working_directory, long_name.c_str(), open_write | open_create),
+            error(std::errc::filename_too_long));
+  EXPECT_EQ(open(99, "file", open_read), error(std::errc::bad_file_descriptor));
+  const int fd = sim.file();
+  EXPECT_EQ(open(fd, "file", open_read), error(std::errc::not_a_directory));
+  // And nothing was made on the way.
+  EXPECT_FALSE(open(op::working_directory, "file", open_write | open_create | open_directory));
+  EXPECT_EQ(open(op::working_directory, "file", open_read),
+            error(std::errc::no_such_file_or_directory));
+
+  std::byte byte{};
+  const std::span one(&byte, 1);
+  constexpr std::uint64_t no_position = std::uint64_t{1} << 63;
+  EXPECT_EQ(sim.perform(op::pread(fd, one, no_position)), error(std::errc::invalid_argument));
+  EXPECT_EQ(sim.perform(op::pwrite(fd, one, no_position)), error(std::errc::invalid_argument));
+  EXPECT_EQ(sim.perform(op::pread(fd, one, no_position - 1)), Result(0));
+  EXPECT_EQ(sim.perform(op::pwrite(fd, one, no_position - 1)), error(std::errc::file_too_large));
+  EXPECT_EQ(sim.close(fd), Result(0));
+}
+
 TEST(Sim, AListenerHandsOutConnectionsInOrder) {
   Sim sim(calm);
   const int listener = sim.listen();

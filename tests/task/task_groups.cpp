@@ -43,8 +43,8 @@ Task<int> stubborn(Duration delay, int value) {
 
 TEST_P(Contract, WhenAllGivesAllResultsInTheirOrder) {
   std::string log;
-  const auto named = [&log](char name, Duration delay) -> Task<char> {
-    (void)co_await sleep(delay);
+  const auto named = [&log, start = loop().now()](char name, Duration delay) -> Task<char> {
+    (void)co_await sleep_until(start + delay);
     log += name;
     co_return name;
   };
@@ -70,9 +70,10 @@ TEST_P(Contract, WhenAllGivesAllResultsInTheirOrder) {
 
 TEST_P(Contract, WhenAllBeginsAllInOrderAndWaitsForEveryOneThoughOneFails) {
   std::string log;
-  const auto named = [&log](char name, Duration delay, bool fails) -> Task<Expected<void>> {
+  const auto named = [&log, start = loop().now()](char name, Duration delay,
+                                                  bool fails) -> Task<Expected<void>> {
     log += name;
-    co_await ok(sleep(delay));
+    co_await ok(sleep_until(start + delay));
     log += name;
     if (fails) co_return std::unexpected(Errc::closed);
     co_return {};
@@ -418,10 +419,11 @@ TEST_P(Contract, AGroupEndsAfterAllThatWereSpawned) {
     int alive = 0;
     std::string log;
     Event go;
+    const Instant start = loop().now();
     const auto member = [&](char name, Duration delay) -> Task<Expected<void>> {
       const Counted counted(alive);
       co_await ok(go.wait());
-      co_await ok(sleep(delay));
+      co_await ok(sleep_until(start + delay));
       log += name;
       co_return {};
     };
@@ -523,16 +525,17 @@ TEST_P(Contract, WhatIsSpawnedInACanceledGroupIsCanceled) {
 
 TEST_P(Contract, MembersOfAnIsolatingGroupDoNotNoticeThatOthersFail) {
   std::string log;
-  const auto member = [&log](char name, Duration delay) -> Task<Expected<void>> {
-    co_await ok(sleep(delay));
+  const auto member = [&log](char name, Instant time) -> Task<Expected<void>> {
+    co_await ok(sleep_until(time));
     log += name;
     co_return std::unexpected(Errc::closed);
   };
   const auto task = [&](Expected<int> own) -> Task<Expected<int>> {
+    const Instant start = loop().now();
     co_return co_await with_group(isolate, [&, own](TaskGroup& group) -> Task<Expected<int>> {
-      group.spawn(member('a', 0ms));
-      group.spawn(member('c', 3ms));
-      co_await ok(sleep(1ms));
+      group.spawn(member('a', start));
+      group.spawn(member('c', start + 3ms));
+      co_await ok(sleep_until(start + 1ms));
       log += 'b';
       co_return own;
     });

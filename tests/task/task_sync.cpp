@@ -119,17 +119,19 @@ TEST_P(Contract, AnEventIsSetByACallback) {
 
 TEST_P(Contract, OneThatIsCanceledLeavesTheOthersWaiting) {
   Event event;
+  Event canceled;
   std::string log;
   const auto waits = [&](char name, Duration limit) -> Task<> {
     const Expected<void> waited = co_await timeout(limit, event.wait());
     log += name;
     log += waited ? '+' : '-';
+    canceled.set();
   };
   EXPECT_TRUE(run_task(rig(), loop(), grouped([&](TaskGroup& group) -> Task<> {
                          group.spawn(waits('a', 1h));
                          group.spawn(waits('b', 1ms));
                          group.spawn(waits('c', 1h));
-                         (void)co_await sleep(3ms);
+                         (void)co_await canceled.wait();
                          event.set();
                        })));
   EXPECT_EQ(log, "b-a+c+");

@@ -503,8 +503,9 @@ TEST_P(Contract, NoSleepIsEarly) {
 
 TEST_P(Contract, SleepersWakeInTheOrderOfTheirTimes) {
   std::string log;
-  const auto sleeper = [&log](char name, Duration delay) -> Task<Expected<void>> {
-    co_await ok(sleep(delay));
+  const Instant start = loop().now();
+  const auto sleeper = [&log, start](char name, Duration delay) -> Task<Expected<void>> {
+    co_await ok(sleep_until(start + delay));
     log += name;
     co_return {};
   };
@@ -535,8 +536,8 @@ TEST_P(Contract, YieldGivesOthersTheirTurn) {
 
 TEST_P(Contract, AnIntervalCountsItsPeriodsAndIsNeverEarly) {
   const auto task = [&]() -> Task<Expected<void>> {
-    const Instant from = loop().now();
     Interval interval(loop(), 2ms);
+    const Instant from = loop().now();
     std::size_t periods = 0;
     for (int i = 0; i < 5; ++i) {
       if (i == 2) rig().busy(loop(), 9ms);
@@ -547,6 +548,35 @@ TEST_P(Contract, AnIntervalCountsItsPeriodsAndIsNeverEarly) {
       EXPECT_LT(loop().now(), from + (periods + 1) * 2ms);
     }
     co_return {};
+  };
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
+}
+
+TEST_P(Contract, ASleepHasADeadline) {
+  const auto task = [&]() -> Task<> {
+    EXPECT_FAILED(co_await sleep(1h).within(1ms), Errc::timed_out);
+    EXPECT_TRUE(co_await sleep(1ms).within(1h));
+    Interval hourly(loop(), 1h);
+    EXPECT_FAILED(co_await hourly.next().within(1ms), Errc::timed_out);
+  };
+  EXPECT_TRUE(run_task(rig(), loop(), task()));
+}
+
+TEST_P(Contract, SleepsAndTimeoutsCountFromWhenTheyBegin) {
+  const auto task = [&]() -> Task<> {
+    rig().busy(loop(), 5ms);
+    const Instant start = loop().backend().now();
+    EXPECT_TRUE(co_await sleep(2ms));
+    EXPECT_GE(loop().backend().now(), start + 2ms);
+    rig().busy(loop(), 5ms);
+    EXPECT_TRUE(co_await timeout(1h, sleep(1ms)));
+    EXPECT_TRUE(co_await sleep(1ms).within(1h));
+    rig().busy(loop(), 5ms);
+    Interval interval(loop(), 3ms);
+    const Instant from = loop().now();
+    EXPECT_GE(from, start + 10ms);
+    EXPECT_TRUE(co_await interval.next());
+    EXPECT_GE(loop().now(), from + 3ms);
   };
   EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
@@ -653,6 +683,17 @@ TEST_P(Contract, StoppingTheLoopCancelsWhatRuns) {
   loop().stop();
   EXPECT_FAILED(run_task(rig(), loop(), task()), Errc::operation_canceled);
   EXPECT_EQ(run_task(rig(), loop(), value(1)), 1);
+}
+
+// Though nothing else is active that could go on.
+TEST_P(Contract, StoppingALoopWithNothingToDoIsNoDeadlock) {
+  NEEDS(still_clock);
+  Event never_set;
+  const auto task = [&]() -> Task<Expected<void>> {
+    loop().stop();
+    co_return co_await never_set.wait();
+  };
+  EXPECT_FAILED(run_task(rig(), loop(), task()), Errc::operation_canceled);
 }
 
 TEST_P(Contract, ARootSaysOnceThatItIsDone) {

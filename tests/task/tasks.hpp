@@ -90,7 +90,7 @@ as_expected<Awaited<A>> run_by(Rig& rig, Loop& loop, A&& awaitable) {
     if (!ran || loop.done()) outcome = std::unexpected(Errc::deadlock);
     root.cancel();
   }
-  (void)loop.take_stop();
+  loop.restart();
   as_expected<Awaited<A>> result = root.outcome().take_expected();
   if (!outcome) return std::unexpected(outcome.error());
   return result;

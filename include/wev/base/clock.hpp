@@ -3,6 +3,11 @@
 // An Instant counts nanoseconds on the monotonic clock of the loop's backend.
 // Its zero is whatever that clock started at (on some hosts the start of the
 // program), so Instants of different backends are not comparable.
+//
+// It has nothing to do with the time of day, which jumps. While the machine sleeps it stands
+// still on Linux (CLOCK_MONOTONIC), macOS and FreeBSD; what WASI hosts do is theirs. So an hour
+// is an hour of a machine that is awake. Who waits for a time of day looks at that clock again
+// now and then.
 #pragma once
 
 #include <chrono>

@@ -26,7 +26,7 @@ class Timer {
   Timer& operator=(const Timer&) = delete;
   ~Timer();
 
-  /// Fires once, `delay` from loop.now(). An armed timer is set anew.
+  /// Fires once, `delay` from now on. An armed timer is set anew.
   template <class Rep, class Period, class F>
   void after(std::chrono::duration<Rep, Period> delay, F callback) {
     arm(saturate(delay), false, std::move(callback));

@@ -2,6 +2,9 @@
 //
 // Order      Receives end in the order of their calls, and so do sends; what the
 //            network does to datagrams in between is its own business.
+// Sizes      A datagram of no bytes is one: to send it takes an empty buffer, and a receive
+//            of it ends with 0, which is no end as it is of a stream. A receive into an empty
+//            buffer waits for a datagram too, and loses all of it.
 #pragma once
 
 #include "wev/base/address.hpp"

@@ -61,7 +61,7 @@ class Completion : private Link {
   [[nodiscard]] const Operation& operation() const noexcept { return operation_; }
 
   /// When the operation ends with Errc::timed_out; `never` for none. For a
-  /// timer, when it fires.
+  /// timer, when it ends.
   [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
   /// For a callback about to rearm. REQUIRES: state() == dead.
   void set_deadline(Instant deadline) noexcept {
@@ -87,7 +87,7 @@ class Completion : private Link {
   template <class T>
   friend class NotifyStack;
 
-  enum Flag : std::uint8_t {
+  enum Flag : std::uint16_t {
     in_backend = 1,      // start() returned nullopt and it did not come back
     ended = 2,           // has its result and waits for delivery
     expired = 4,         // its deadline passed, the backend still has it
@@ -95,13 +95,14 @@ class Completion : private Link {
     posted = 16,         // on the loop's stack of posts, not yet seen by it
     on_descriptor = 32,  // in one of its descriptor's queues
     begun = 64,          // foreign, and start was called
-    owned = 128,         // posted, in memory that its callback frees
+    limited = 128,       // a timer that stands in the heap by its deadline, not by its time
+    owned = 256,         // posted, in memory that its callback frees
   };
   static constexpr std::uint32_t not_in_heap = UINT32_MAX;
 
   [[nodiscard]] bool has(Flag flag) const noexcept { return (flags_ & flag) != 0; }
-  void set(Flag flag) noexcept { flags_ = static_cast<std::uint8_t>(flags_ | flag); }
-  void clear(Flag flag) noexcept { flags_ = static_cast<std::uint8_t>(flags_ & ~flag); }
+  void set(Flag flag) noexcept { flags_ = static_cast<std::uint16_t>(flags_ | flag); }
+  void clear(Flag flag) noexcept { flags_ = static_cast<std::uint16_t>(flags_ & ~flag); }
 
   [[nodiscard]] bool wants_whole() const noexcept {
     return operation_.has(moves_bytes) && (operation_.io.flags & transfer_whole) != 0;
@@ -126,8 +127,8 @@ class Completion : private Link {
   std::uint32_t heap_index_ = not_in_heap;  // TimerHeap's
   Error error_{Errc::operation_canceled};
   State state_ = State::dead;
-  std::uint8_t flags_ = 0;
   bool failed_ = false;
+  std::uint16_t flags_ = 0;
   Operation operation_{};
   Callback callback_ = nullptr;
   void* userdata_ = nullptr;

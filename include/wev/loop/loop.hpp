@@ -6,19 +6,22 @@
 //   loop.run();
 //
 // One tick:
-//   1. Starts what was added since the last one.
-//   2. Reads the clock and fires the timers that are due, earliest first, ties
-//      in submission order.
+//   1. Reads the clock, and starts what was added since the last tick.
+//   2. Fires the timers that are due, earliest first, ties in submission order. An
+//      operation whose deadline has passed is looked at once more before it is given up.
 //   3. Collects what was notified and posted.
 //   4. Works out how long to sleep: not at all if something is deliverable, the
 //      mode is no_wait or the loop is stopped; until the first deadline; else
-//      without limit. Then the backend sleeps and collects; when something is
-//      deliverable it only collects, every 4 ms at least.
+//      without limit. Then the backend sleeps and collects. When something is
+//      deliverable it only collects, and only so often that looking takes a tenth
+//      of the time: natively some 10 us apart.
 //   5. Delivers what has ended. What callbacks add waits for the next tick.
 //
 // Promises
 //   - One callback for each add(), see completion.hpp.
-//   - A timer never fires before its deadline, whatever the host's clock does.
+//   - A timer never fires before its deadline, whatever the host's clock does. A delay
+//     counts from when it is given, however long the program has worked by then.
+//   - What came before a deadline wins over it, however busy the loop was.
 //   - Work per tick is bounded by what was lent when it began: neither a flood
 //     of I/O nor a timer that rearms at zero starves the rest.
 //   - What is wrong with one descriptor fails the operations on it; the loop
@@ -91,7 +94,7 @@ class Loop : public Allocated {
   // Operations ---------------------------------------------------------------
 
   /// Lends `completion` to the loop, to carry out `operation` from the next
-  /// tick on. With a `deadline` it ends with Errc::timed_out when that passes;
+  /// tick on. With a `deadline` it ends with Errc::timed_out when that passes, a timer too;
   /// bytes already moved win. REQUIRES: completion.state() == dead.
   void add(Completion& completion, const Operation& operation, void* userdata, Callback callback,
            Instant deadline = never);
@@ -103,8 +106,8 @@ class Loop : public Allocated {
     add(completion, op::timer(saturate(delay)), userdata, callback);
   }
 
-  /// Moves a timer so that it fires `delay` from now() and then every `delay`,
-  /// with these userdata and callback, whatever its state: dead it is added; adding or
+  /// Moves a timer so that it fires `delay` from now on and then every `delay`, without another
+  /// deadline, with these userdata and callback, whatever its state: dead it is added; adding or
   /// active it is moved, behind others with the same deadline. Only one that is
   /// being cancelled stays as it is, and false is returned: its callback is on
   /// its way, and may free it. REQUIRES: if lent, it is a timer of this loop.
@@ -188,12 +191,14 @@ class Loop : public Allocated {
   std::expected<std::size_t, Error> tick(RunMode mode = RunMode::once);
 
   /// Makes the present run() return at the end of its tick; without one, makes
-  /// the next run() return after one tick that does not sleep. Running again
-  /// goes on where it was left. The loop's thread; from others post() it.
-  void stop() noexcept { stopped_ = true; }
-  /// Whether stop() was called since run() last returned, or this was last asked: a
-  /// driver asks after each tick.
-  bool take_stop() noexcept { return std::exchange(stopped_, false); }
+  /// the next run() return after one tick that does not sleep. Until that run() or a
+  /// restart() a tick() calls nobody and returns at once. Running again goes on where it was
+  /// left. The loop's thread; from others post() it.
+  void stop() noexcept { stop_asked_ = true; }
+  /// Whether stop() was called, and no run() begun or restart() called since.
+  [[nodiscard]] bool stopped() const noexcept { return stop_asked_ || was_stopped_; }
+  /// For who turns the loop by tick(): goes on after a stop().
+  void restart() noexcept { stop_asked_ = was_stopped_ = false; }
 
   /// Cancels all that is lent and delivers it, unreferenced ones included, and
   /// what callbacks add meanwhile. Closes that were added are carried out; what
@@ -236,12 +241,14 @@ class Loop : public Allocated {
 
   // Time ---------------------------------------------------------------------
 
-  /// The clock as read in this tick. Relative deadlines count from here. Between two ticks
-  /// of a loop that has a driver it is read anew: the last may be long ago.
+  /// The clock as it was last read: when the tick began, or when a delay was given since.
+  /// Between two ticks of a loop that has a driver it is read anew. Whether it goes on while the
+  /// machine sleeps is the system's business, see Clock.
   [[nodiscard]] Instant now() const {
     return turn_soon_ == nullptr || running() ? now_ : backend_.now();
   }
-  /// Reads the clock: after long work, before setting deadlines.
+  /// Reads the clock: after long work, before now() is used. What is given a delay does so
+  /// itself, so that its deadline is now() + delay.
   void update_now() { now_ = backend_.now(); }
 
   [[nodiscard]] Backend& backend() const noexcept { return backend_; }
@@ -258,6 +265,7 @@ class Loop : public Allocated {
   void push_post(Completion& completion);
   void free_posted() noexcept;
   bool reset(Completion& completion, Duration delay, void* userdata, Callback callback);
+  static void limit_timer(Completion& timer);
 
   // The steps of a tick.
   std::expected<void, Error> enter();
@@ -266,10 +274,14 @@ class Loop : public Allocated {
   void ask_for_turn() noexcept;
   std::expected<std::size_t, Error> turn(RunMode mode);
   void start_submissions();
-  std::size_t fire_timers();
+  std::expected<std::size_t, Error> fire_timers();
+  std::expected<void, Error> look_before_giving_up();
   std::size_t pass_periods(Completion& timer);
   void collect_notified();
   std::expected<void, Error> wait(RunMode mode, bool busy);
+  [[nodiscard]] bool look_is_due();
+  std::expected<void, Error> look();
+  std::expected<void, Error> collect();
   std::size_t deliver_ended();
 
   // Starting.
@@ -332,7 +344,10 @@ class Loop : public Allocated {
   std::size_t in_backend_ = 0;  // in flight
   std::size_t discarded_ = 0;   // lent by discard()
   Instant now_;
-  Instant looked_at_;  // when descriptors were last looked at
+  Instant looked_at_;           // when descriptors were last looked at
+  Instant seen_until_{};        // what came before this has been looked at
+  Duration look_cost_{};        // about what a look takes
+  unsigned turns_in_vain_ = 0;  // since the clock last moved, without a look
   void (*collect_completed_)(Loop& loop) noexcept = nullptr;  // of foreign operations
   void (*turn_soon_)(void* context) noexcept = nullptr;
   void* driver_ = nullptr;
@@ -340,7 +355,8 @@ class Loop : public Allocated {
   std::atomic<bool> running_{false};
   bool turn_asked_ = false;  // the driver was told since the last turn
   bool arms_ = false;        // somebody sleeps on pollable()
-  bool stopped_ = false;
+  bool stop_asked_ = false;
+  bool was_stopped_ = false;  // the last run()
   bool draining_ = false;
 };
 

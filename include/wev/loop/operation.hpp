@@ -22,6 +22,7 @@
 //            alive until the callback begins.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -92,6 +93,7 @@ enum OperationTraits : std::uint8_t {
   on_socket = 4,    ///< asked of what is no socket, some WASI hosts crash
   moves_bytes = 8,  ///< of no bytes at all it ends at once, with 0
   vectored = 16,    ///< its buffers are an array of IoVec
+  at_offset = 32,   ///< above most_offset it ends with invalid_argument
 };
 
 /// The static description of a kind of operation; one object for each.
@@ -111,6 +113,11 @@ struct OperationType {
   /// Of foreign operations: how one ends early, see foreign.hpp.
   bool (*leave)(Completion& completion) noexcept = nullptr;
 };
+
+/// A file's offsets end here.
+inline constexpr std::uint64_t most_offset = INT64_MAX;
+/// So many an accept_many takes, so that others have their turn.
+inline constexpr std::size_t most_connections = 64;
 
 /// In an operation's flags: see op::whole.
 inline constexpr std::uint32_t transfer_whole = 1u << 31;
@@ -139,7 +146,7 @@ struct Operation {
     ForeignSlot* slot;  ///< the loop's, from start() on
   };
   struct Timer {
-    Duration delay;   ///< from loop.now() at add()
+    Duration delay;   ///< from add() on; after that the loop's: its deadline, from zero
     Duration period;  ///< what rearm adds
     bool absolute;    ///< `delay` counts from the clock's zero
   };
@@ -238,7 +245,7 @@ inline Operation with_message(const OperationType& type, int fd, std::span<const
 /// Ends on the next tick with 0.
 inline Operation noop() noexcept { return internal::io(noop_type, -1); }
 
-/// Ends when `delay` from loop.now() has passed, never earlier, with the number
+/// Ends when `delay` from its add() on has passed, never earlier, with the number
 /// of periods that passed: 1, or more where the program was busy past them.
 /// `rearm` sets it to the last deadline plus `period`, so it does not drift.
 /// A negative delay is zero; a period of zero means every tick.
@@ -247,9 +254,10 @@ inline Operation timer(Duration delay, Duration period) noexcept {
 }
 /// The same with the delay as period.
 inline Operation timer(Duration delay) noexcept { return timer(delay, delay); }
-/// Ends at `deadline`; at once if that has passed. `rearm` means every tick.
-inline Operation timer_at(Instant deadline) noexcept {
-  return {.type = &timer_type, .timer = {deadline.time_since_epoch(), Duration::zero(), true}};
+/// Ends at `time`; at once if that has passed. `rearm` adds `period` to it; zero means every
+/// tick.
+inline Operation timer_at(Instant time, Duration period = Duration::zero()) noexcept {
+  return {.type = &timer_type, .timer = {time.time_since_epoch(), period, true}};
 }
 
 /// Ends with 0 when `async` is notified, or at once if it already was.
@@ -285,6 +293,7 @@ inline Operation read(int fd, std::span<std::byte> buffer) noexcept {
   return internal::io(read_type, fd, buffer);
 }
 /// The same at `offset` from the start of a file, without moving its position.
+/// invalid_argument: the offset is above most_offset, on every system.
 inline Operation pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) noexcept {
   return internal::io(pread_type, fd, buffer, offset);
 }
@@ -294,6 +303,7 @@ inline Operation write(int fd, std::span<const std::byte> buffer) noexcept {
   return internal::io(write_type, fd, buffer);
 }
 /// The same at `offset` from the start of a file, without moving its position.
+/// invalid_argument: as with pread.
 inline Operation pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) noexcept {
   return internal::io(pwrite_type, fd, buffer, offset);
 }
@@ -371,11 +381,15 @@ Operation connect(int fd, const Address&& address) = delete;  // it would be gon
 /// too_many_files_open: the connection waits for an accept with more luck.
 /// connection_aborted: it was gone before it was accepted.
 inline Operation accept(int fd) noexcept { return internal::io(accept_type, fd); }
-/// accept for as many as there are, at least one: ends with how many descriptors
-/// stand in `connections`.
+/// accept for as many as there are, at least one and at most most_connections: ends with how
+/// many descriptors stand in `connections`. Without room for one it ends with 0.
 inline Operation accept_many(int fd, std::span<int> connections) noexcept {
   return {.type = &accept_many_type,
-          .io = {fd, 0, reinterpret_cast<std::byte*>(connections.data()), connections.size(), {0}}};
+          .io = {fd,
+                 0,
+                 reinterpret_cast<std::byte*>(connections.data()),
+                 std::min(connections.size(), most_connections),
+                 {0}}};
 }
 
 /// read for sockets, with RecvFlags.

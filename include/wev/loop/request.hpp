@@ -144,7 +144,11 @@ class RequestBase {
         return fail(prepared.error());
       }
     }
-    const Instant deadline = std::min(awaitable.deadline_, after(loop_->now(), awaitable.within_));
+    Instant deadline = awaitable.deadline_;
+    if (awaitable.within_ != Duration::max()) {
+      loop_->update_now();
+      deadline = std::min(deadline, after(loop_->now(), awaitable.within_));
+    }
     loop_->add(completion_, operation, this, on_end, deadline);
   }
 

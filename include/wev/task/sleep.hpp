@@ -13,7 +13,7 @@
 
 namespace wev {
 
-/// Ends with nothing, `delay` after the loop's now().
+/// Ends with nothing, `delay` after it was begun.
 template <class Rep, class Period>
 Awaitable<ToNothing> sleep(std::chrono::duration<Rep, Period> delay) noexcept {
   return Awaitable<ToNothing>(op::timer(saturate(delay)));
@@ -28,11 +28,13 @@ inline Awaitable<ToNothing> yield() noexcept { return Awaitable<ToNothing>(op::n
 /// Every so often, without drift.
 class Interval {
  public:
-  /// From loop.now() on. REQUIRES: `period` is more than zero.
+  /// From now on. REQUIRES: `period` is more than zero.
   template <class Rep, class Period>
   Interval(Loop& loop, std::chrono::duration<Rep, Period> period) noexcept
-      : loop_(loop), period_(saturate(period)), next_(after(loop.now(), period_)) {
+      : loop_(loop), period_(saturate(period)) {
     WEV_ASSERT(period_ > Duration::zero(), "Interval: its period is not more than zero");
+    loop.update_now();
+    next_ = after(loop.now(), period_);
   }
 
   struct ToPeriods {
