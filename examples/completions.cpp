@@ -27,10 +27,10 @@ int main() {
   (*loop)->unref(program.heartbeat);  // goes on only as long as something else does
   (*loop)->add(program.input, wev::op::read(0, program.buffer), &program,
                [](void* p, wev::Loop&, wev::Completion&, wev::Result size) {
-                 auto& program = *static_cast<Program*>(p);
-                 if (!size) program.ended = std::unexpected(size.error());
+                 auto& self = *static_cast<Program*>(p);
+                 if (!size) self.ended = std::unexpected(size.error());
                  if (!size || *size == 0) return wev::Action::disarm;  // an error, or the end
-                 const bool written = std::fwrite(program.buffer, 1, *size, stdout) == *size;
+                 const bool written = std::fwrite(self.buffer, 1, *size, stdout) == *size;
                  return written ? wev::Action::rearm : wev::Action::disarm;
                });
   wev::Expected<void> ended = (*loop)->run();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "wev/base/address.hpp"
+#include "wev/io/connect.hpp"
 #include "wev/io/file.hpp"
 #include "wev/io/pipe.hpp"
 #include "wev/io/process.hpp"

@@ -4,3 +4,4 @@
 #include "wev/io.hpp"
 #include "wev/loop.hpp"
 #include "wev/task.hpp"
+#include "wev/version.hpp"

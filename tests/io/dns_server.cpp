@@ -75,6 +75,13 @@ void add_record(Bytes& message, Type type, std::span<const std::uint8_t> data) {
   message.insert(message.end(), data.begin(), data.end());
 }
 
+void add_loopback(Bytes& message, Type type) {
+  constexpr std::array<std::uint8_t, 4> ipv4 = {127, 0, 0, 1};
+  constexpr std::array<std::uint8_t, 16> ipv6 = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  if (type == a) add_record(message, type, ipv4);
+  if (type == aaaa) add_record(message, type, ipv6);
+}
+
 void add_address(Bytes& message, Type type, unsigned number) {
   if (type == a) add_record(message, type, ipv4_bytes(number));
   if (type == aaaa) add_record(message, type, ipv6_bytes(number));
@@ -198,6 +205,8 @@ Bytes DnsServer::answer(Bytes message, bool tcp) {
     reply.pop_back();
   } else if ((label.starts_with("large") || label == "stuck") && !tcp) {
     reply[2] |= 2;
+  } else if (label == "local") {
+    add_loopback(reply, question.type);
   } else if (!(label == "only4" && question.type == aaaa) &&
              !(label == "only6" && question.type == a)) {
     add_address(reply, question.type, number_of(label));

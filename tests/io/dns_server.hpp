@@ -3,6 +3,7 @@
 // What it answers is in the first label of the name that is asked for:
 //
 //   h<N>       both families: 10.0.N/256.N%256 and fd00::N
+//   local      127.0.0.1 and ::1
 //   only4, only6   one of them
 //   empty      neither: no data
 //   missing    NXDOMAIN

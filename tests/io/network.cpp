@@ -47,6 +47,23 @@ int Network::listen_at(Address& address, SocketFamily family, std::uint32_t back
   return fd;
 }
 
+Address Network::answering(SocketFamily family) {
+  Address address;
+  listen_at(address, family);
+  return address;
+}
+
+Address Network::silent(SocketFamily family) {
+  Address address;
+  listen_at(address, family, 0);
+  Probe& first = start({}, op::connect(socket(family), address));
+  run_until([&] { return first.calls() > 0; });
+  EXPECT_END(first, Result(0));
+  return address;
+}
+
+Address Network::refusing(SocketFamily family) { return bind(socket(family), family); }
+
 Contract::Pair Network::connection(SocketFamily family) {
   Address address;
   const int listener = listen_at(address, family);

@@ -24,6 +24,12 @@ class Network : public Contract {
   Address local_address(int fd);
   int listen_at(Address& address, SocketFamily family = SocketFamily::ipv4,
                 std::uint32_t backlog = 4096);
+  /// An address where somebody listens.
+  Address answering(SocketFamily family = SocketFamily::ipv4);
+  /// One where nobody answers: the backlog is full.
+  Address silent(SocketFamily family = SocketFamily::ipv4);
+  /// One that somebody has who does not listen.
+  Address refusing(SocketFamily family = SocketFamily::ipv4);
   /// Both ends of a connection made through the loop.
   Pair connection(SocketFamily family = SocketFamily::ipv4);
 };

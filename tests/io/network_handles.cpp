@@ -4,10 +4,14 @@
 #include <optional>
 
 #include "io/network.hpp"
+#include "support/allocations.hpp"
+#include "wev/io/connect.hpp"
 #include "wev/io/pipe.hpp"
 #include "wev/io/tcp.hpp"
 #include "wev/io/udp.hpp"
 #include "wev/io/unix.hpp"
+#include "wev/task/ok.hpp"
+#include "wev/task/run.hpp"
 
 namespace wev::test {
 
@@ -219,6 +223,139 @@ TEST_P(Network, APipeIsMadeWithBothItsEnds) {
   run();
   ASSERT_EQ(read, 4u);
   EXPECT_EQ(text_of(std::span(buffer).first(4)), "pipe");
+}
+
+// Connecting to one of several addresses ------------------------------------------------------
+
+namespace {
+
+Connecting<ToAddresses> connecting(Loop& loop, const std::vector<Address>& all, Duration stagger) {
+  return connect(loop, all).stagger(stagger);
+}
+
+// Where that came to.
+Expected<Address> reached(Loop& loop, const std::vector<Address>& all, Duration stagger) {
+  const auto stream = wev::run(loop, connecting(loop, all, stagger));
+  if (!stream) return std::unexpected(stream.error());
+  return stream->remote_address();
+}
+
+}  // namespace
+
+TEST_P(Network, WhereOneAddressFailsTheNextIsTriedAtOnce) {
+  const Address last = answering(SocketFamily::ipv6);
+  EXPECT_EQ(reached(loop(), {refusing(), refusing(), Address(), last}, 1h), last);
+}
+
+TEST_P(Network, WhereOneDoesNotAnswerTheNextIsTriedBesideIt) {
+  const Address last = answering();
+  const std::vector<Address> all = {silent(), last};
+  loop().update_now();
+  const Instant began = loop().now();
+  EXPECT_EQ(reached(loop(), {all[0], all[1]}, 3ms), last);
+  EXPECT_GE(loop().now() - began, 3ms);
+}
+
+TEST_P(Network, TheFamiliesAreTriedByTurns) {
+  const Address ipv4 = answering();
+  EXPECT_EQ(reached(loop(), {silent(SocketFamily::ipv6), answering(SocketFamily::ipv6), ipv4}, 1ms),
+            ipv4);
+  const Address ipv6 = answering(SocketFamily::ipv6);
+  EXPECT_EQ(reached(loop(), {refusing(), answering(), answering(), ipv6}, 1h), ipv6);
+  const Address third = answering();
+  EXPECT_EQ(reached(loop(), {refusing(), refusing(), third}, 1h), third)
+      << "there is no other family";
+}
+
+TEST_P(Network, WhereAllFailTheErrorIsTheFirstAddresss) {
+  const auto error_of = [&](const std::vector<Address>& all) {
+    const auto stream = wev::run(loop(), connecting(loop(), all, 1h));
+    return stream ? Error(std::errc{}) : stream.error();
+  };
+  EXPECT_EQ(error_of({refusing(), Address()}), std::errc::connection_refused);
+  EXPECT_EQ(error_of({Address(), refusing()}), std::errc::address_family_not_supported);
+  EXPECT_EQ(error_of({}), std::errc::address_not_available);
+}
+
+TEST_P(Network, OneDeadlineIsForAll) {
+  const std::vector<Address> all = {silent(), silent(), silent(SocketFamily::ipv6)};
+  loop().update_now();
+  const Instant began = loop().now();
+  const auto stream = wev::run(loop(), connecting(loop(), all, 2ms).within(9ms));
+  ASSERT_FALSE(stream);
+  EXPECT_EQ(stream.error(), Errc::timed_out);
+  EXPECT_GE(loop().now() - began, 9ms);
+}
+
+TEST_P(Network, ItCanBeCancelledAtAnyTimeAndUsedAgain) {
+  const std::vector<Address> silent_ones = {silent(), silent(SocketFamily::ipv6)};
+  const std::vector<Address> one = {answering()};
+  ConnectRequest request;
+  int calls = 0;
+  Expected<TcpStream> ended;
+  const auto begin = [&](const std::vector<Address>& all) {
+    request.start(loop(), all, {.stagger = 1ms}, [&](Expected<TcpStream> stream) {
+      ended = std::move(stream);
+      ++calls;
+    });
+    EXPECT_TRUE(request.active());
+  };
+  for (const int looks : {0, 1, 2, 5, 20}) {
+    calls = 0;
+    begin(silent_ones);
+    for (int i = 0; i < looks; ++i) look();
+    request.cancel();
+    EXPECT_EQ(calls, 0);
+    request.cancel();
+    run();
+    EXPECT_EQ(calls, 1);
+    ASSERT_FALSE(ended);
+    EXPECT_EQ(ended.error(), Errc::operation_canceled);
+  }
+  begin(one);
+  run();
+  EXPECT_TRUE(ended);
+}
+
+TEST_P(Network, DrainingEndsIt) {
+  const std::vector<Address> all = {silent(), silent(), silent()};
+  ConnectRequest request;
+  Expected<TcpStream> ended;
+  request.start(loop(), all, {.stagger = 1h, .deadline = loop().now() + 1h},
+                [&](Expected<TcpStream> stream) { ended = std::move(stream); });
+  look();
+  EXPECT_TRUE(loop().drain());
+  EXPECT_FALSE(request.active());
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error(), Errc::operation_canceled);
+}
+
+TEST_P(Network, WithoutMemoryItSaysSo) {
+  const std::vector<Address> all = {answering(), answering()};
+  ConnectRequest request;
+  Expected<TcpStream> ended;
+  {
+    const NoMemory none;
+    request.start(loop(), all, {}, [&](Expected<TcpStream> stream) { ended = std::move(stream); });
+  }
+  run();
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error(), std::errc::not_enough_memory);
+}
+
+TEST_P(Network, ANumericAddressNeedsNobodyToBeAsked) {
+  for (const auto family : {SocketFamily::ipv4, SocketFamily::ipv6}) {
+    const Address address = answering(family);
+    const char* host = family == SocketFamily::ipv4 ? "127.0.0.1" : "::1";
+    const auto stream = wev::run(loop(), wev::connect(loop(), host, address.port()));
+    ASSERT_TRUE(stream);
+    EXPECT_EQ(stream->remote_address(), address);
+  }
+  for (const char* host : {"example.org", "", "127.0.0.1:80", "unix:/tmp/x"}) {
+    const auto stream = wev::run(loop(), wev::connect(loop(), host, 80));
+    ASSERT_FALSE(stream);
+    EXPECT_EQ(stream.error(), std::errc::address_not_available);
+  }
 }
 
 }  // namespace wev::test

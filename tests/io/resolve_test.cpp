@@ -489,6 +489,83 @@ TEST_P(Resolve, AfterADrainTheSameResolverGoesOn) {
   EXPECT_TRUE(unheard.failed(ResolveErrc::timed_out)) << unheard.error.code();
 }
 
+// Connecting to a name --------------------------------------------------------------------
+
+namespace {
+
+// Listens on one of the loopback addresses only.
+TcpListener listen_on(Loop& loop, const Address& address) {
+  auto listener = TcpListener::listen(loop, address, {.ipv6_only = true});
+  EXPECT_TRUE(listener);
+  return listener ? std::move(*listener) : TcpListener();
+}
+
+}  // namespace
+
+TEST_P(Resolve, ANameIsConnectedToByWhicheverOfItsAddressesAnswers) {
+  open();
+  for (const Address& wanted : {Address::loopback(), Address::loopback_ipv6()}) {
+    const TcpListener listener = listen_on(*loop_, wanted);
+    const Address address = listener.local_address().value_or(Address());
+    const auto stream =
+        wev::run(*loop_, connect(*resolver_, "local.test", address.port()).within(1min));
+    ASSERT_TRUE(stream) << stream.error().message().view();
+    EXPECT_EQ(stream->remote_address(), address);
+  }
+}
+
+TEST_P(Resolve, ConnectingToANameSaysWhyItFails) {
+  open();
+  const auto error_of = [&](std::string_view name, std::uint16_t port) {
+    const auto stream = wev::run(*loop_, connect(*resolver_, name, port));
+    return stream ? Error(std::errc{}) : stream.error();
+  };
+  EXPECT_EQ(error_of("missing.test", 80), ResolveErrc::no_such_name);
+  EXPECT_EQ(error_of("a..test", 80), ResolveErrc::malformed_name);
+  const std::uint16_t port = nobody().port();
+  EXPECT_EQ(error_of("local.test", port), std::errc::connection_refused);
+  EXPECT_EQ(error_of("127.0.0.1", port), std::errc::connection_refused);
+}
+
+TEST_P(Resolve, TheDeadlineOfAConnectionIsAlsoThatOfItsName) {
+  open();
+  const auto stream = wev::run(*loop_, connect(*resolver_, "silent.test", 80).within(1ms));
+  ASSERT_FALSE(stream);
+  EXPECT_EQ(stream.error(), Errc::timed_out);
+}
+
+TEST_P(Resolve, AConnectionCanBeCancelledWhileItsNameIsLookedFor) {
+  open();
+  NameConnectRequest request;
+  Expected<TcpStream> ended;
+  int calls = 0;
+  request.start(*resolver_, "silent.test", 80, {}, [&](Expected<TcpStream> stream) {
+    ended = std::move(stream);
+    ++calls;
+  });
+  run_until_asked(2);
+  request.cancel();
+  request.cancel();
+  EXPECT_EQ(calls, 0);
+  run();
+  EXPECT_EQ(calls, 1);
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error(), Errc::operation_canceled);
+  EXPECT_FALSE(request.active());
+}
+
+TEST_P(Resolve, DestroyingTheResolverEndsAConnectionThatWaitsForIt) {
+  open();
+  NameConnectRequest request;
+  Expected<TcpStream> ended;
+  request.start(*resolver_, "silent.test", 80, {},
+                [&](Expected<TcpStream> stream) { ended = std::move(stream); });
+  resolver_.reset();
+  run();
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error(), Errc::operation_canceled);
+}
+
 // Options -------------------------------------------------------------------------------
 
 TEST_P(Resolve, ServersCanBeGivenAsText) {

@@ -6,6 +6,10 @@
 //   wev::Expected<wev::Addresses> addresses =
 //       co_await resolver.resolve(request, "example.org", 443);
 //
+// or at once a connection, to the first of a name's addresses that answers (connect.hpp):
+//
+//   auto stream = co_await wev::connect(resolver, "example.org", 443).within(5s);
+//
 // The DNS is spoken by c-ares; the loop waits for its sockets and, with one
 // timer, for its timeouts. It is a library of its own, wev::resolve, so that
 // programs which need no names are not linked with c-ares.
@@ -43,6 +47,7 @@
 #include <utility>
 
 #include "wev/base/address.hpp"
+#include "wev/io/connect.hpp"
 #include "wev/loop/request.hpp"
 
 namespace wev {
@@ -179,6 +184,52 @@ class [[nodiscard("begins when it is awaited")]] Resolver::Resolving {
 inline Resolver::Resolving Resolver::resolve(ResolveRequest& request, std::string_view name,
                                              std::uint16_t port) noexcept {
   return {*this, request, name, port};
+}
+
+/// As ConnectRequest, to a name. Its deadline is for the name and the connection together.
+class NameConnectRequest : public ConnectRequest {
+ public:
+  /// `host` is copied. Errors are also those of Resolver::resolve.
+  template <class F>
+  void start(Resolver& resolver, std::string_view host, std::uint16_t port,
+             const ConnectOptions& options, F callback) {
+    keep(resolver.loop(), options, std::move(callback));
+    look_up([](ConnectRequest& request) noexcept {
+      static_cast<NameConnectRequest&>(request).resolving_.cancel();
+    });
+    resolver.resolve(resolving_, host, port,
+                     [this](Expected<Addresses> addresses) { found(addresses); });
+  }
+
+ private:
+  ResolveRequest resolving_;
+};
+
+/// A name and a port.
+class ToName {
+ public:
+  using Request = NameConnectRequest;
+
+  ToName(Resolver& resolver, std::string_view host, std::uint16_t port) noexcept
+      : resolver_(&resolver), host_(host), port_(port) {}
+
+  [[nodiscard]] Loop& loop() const noexcept { return resolver_->loop(); }
+  template <class F>
+  void start(NameConnectRequest& request, const ConnectOptions& options, F callback) const {
+    request.start(*resolver_, host_, port_, options, std::move(callback));
+  }
+
+ private:
+  Resolver* resolver_;
+  std::string_view host_;
+  std::uint16_t port_;
+};
+
+/// Ends with a TcpStream to `host`, a name or a numeric address, which stays alive until it
+/// is awaited. REQUIRES: the resolver is open.
+inline Connecting<ToName> connect(Resolver& resolver, std::string_view host,
+                                  std::uint16_t port) noexcept {
+  return Connecting(ToName(resolver, host, port));
 }
 
 }  // namespace wev

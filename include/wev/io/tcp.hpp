@@ -5,6 +5,8 @@
 //
 //   auto stream = co_await wev::TcpStream::connect(loop, address).within(5s);
 //
+// To a name, or to the first of several addresses that answers: connect.hpp, resolve.hpp.
+//
 // Errors     Those of op::connect, op::bind and op::accept (operation.hpp). Where
 //            the system makes no sockets (WASI 0.1), operation_not_supported.
 #pragma once

@@ -137,7 +137,7 @@ class Channel<T>::Send {
 
   class Awaiter : private Sender {
    public:
-    Awaiter(Channel& channel, T&& value) noexcept : Sender(std::move(value)), channel_(channel) {}
+    Awaiter(Channel& channel, T&& sent) noexcept : Sender(std::move(sent)), channel_(channel) {}
     [[nodiscard]] bool await_ready() noexcept {
       closed_ = channel_.closed_;
       return closed_ || channel_.try_send(this->value);
