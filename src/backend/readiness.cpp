@@ -83,9 +83,19 @@ std::optional<Result> ReadinessBackend::start(Completion& completion) {
   if ((descriptor.backend_flags & of(blocked, direction)) == 0) {
     if (auto result = try_now(completion, Try::first)) return result;
   }
+  if (auto looked = look_for(descriptor, direction); !looked) {
+    return std::unexpected(looked.error());
+  }
   completion.note = waiting;
   watch(descriptor, direction, true);
   return std::nullopt;
+}
+
+Expected<void> ReadinessBackend::look_for(Descriptor& descriptor, Direction direction) noexcept {
+  if (direction != Direction::out || (descriptor.backend_flags & added_writing) != 0) return {};
+  auto added = add_writing(descriptor);
+  if (added) descriptor.backend_flags |= added_writing;
+  return added;
 }
 
 // What the result tells of the descriptor's readiness is noted. It was added before, so

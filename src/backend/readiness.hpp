@@ -30,9 +30,12 @@ class ReadinessBackend : public NativeBackend {
 
   // The poller ----------------------------------------------------------------------
 
-  /// From now on the readiness of a descriptor is told, each change of it at least. false:
-  /// the system polls no such descriptor.
+  /// From now on readiness for reading is told, each change of it at least. false: the system
+  /// polls no such descriptor.
   virtual Expected<bool> add(Descriptor& descriptor) noexcept = 0;
+  /// And that for writing, too. Most can always be written, and of each time that a Unix
+  /// socket's peer has read its own end would be told.
+  virtual Expected<void> add_writing(Descriptor&) noexcept { return {}; }
   /// Of one that was added, and is still open.
   virtual void remove(Descriptor& descriptor) noexcept = 0;
   /// Whether an operation waits in a direction: for pollers that tell a state and not its
@@ -66,6 +69,7 @@ class ReadinessBackend : public NativeBackend {
     blocked_out = 32,      //
     always_try = 64,       // being short does not tell that there is no more
     always_try_out = 128,  //
+    added_writing = 256,
   };
   [[nodiscard]] static std::uint32_t of(std::uint32_t flag, Direction direction) noexcept {
     return direction == Direction::out ? flag << 1 : flag;
@@ -76,6 +80,7 @@ class ReadinessBackend : public NativeBackend {
   [[nodiscard]] static bool is_stdio(const Descriptor& descriptor) noexcept {
     return descriptor.fd() <= 2;
   }
+  Expected<void> look_for(Descriptor& descriptor, Direction direction) noexcept;
   Expected<void> know_first(Descriptor& descriptor, const Operation& operation);
   void let_go_of_stdio(Descriptor& descriptor) noexcept;
   enum class Try : std::uint8_t { first, again };
