@@ -18,6 +18,11 @@ namespace wev {
 
 namespace {
 
+// The kernel finds what it cancels in a table of a 32nd of that; each entry takes 16 bytes.
+// Who asks for a small ring has a small one.
+constexpr unsigned most_completions = 8192;
+constexpr unsigned small_ring = 64;
+
 constexpr std::uint64_t of_no_one = UINT64_MAX;  // cancels; liburing's own, too
 constexpr std::uint64_t of_the_waker = UINT64_MAX - 1;
 
@@ -98,11 +103,20 @@ std::expected<void, Error> IoUring::set_up(std::uint32_t without) noexcept {
   std::size_t used = wanted(linux_deferred_work) ? 0 : wanted(linux_cooperative_work) ? 1 : 2;
   io_uring made{};
   io_uring_params params{};
-  for (; used < setups.size() && error == -EINVAL; ++used) {
+  const unsigned least = entries_ * 4;
+  unsigned completions = entries_ < small_ring ? least : std::max(least, most_completions);
+  while (used < setups.size()) {
     params = {};
     params.flags = setups[used] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-    params.cq_entries = entries_ * 4;
+    params.cq_entries = completions;
     error = ::io_uring_queue_init_params(entries_, &made, &params);
+    if (error == -ENOMEM && completions > least) {
+      completions = least;  // some users may lock little memory
+    } else if (error == -EINVAL) {
+      ++used;
+    } else {
+      break;
+    }
   }
   if (error < 0) return std::unexpected(sys::to_error(-error));
   if ((params.features & basics) != basics) {
