@@ -153,10 +153,11 @@ std::expected<void, Error> IoUring::enable() noexcept {
 std::optional<Result> IoUring::start(Completion& completion) {
   const Operation& operation = completion.operation();
   const OperationKind kind = operation.kind();
-  if (kind == OperationKind::run_blocking) return blocking_.start(completion);
-  if (kind == OperationKind::size) return blocking_.start(completion);
-  const bool of_the_kernel = operation.has(waits) || operation.has(blocks);
-  if (!of_the_kernel && kind != OperationKind::close) return operation.perform();
+  const bool closes = kind == OperationKind::close && is_file(completion.descriptor());
+  if (!operation.has(waits) && !operation.has(blocks) && !closes) return operation.perform();
+  if (kind == OperationKind::run_blocking || kind == OperationKind::size) {
+    return blocking_.start(completion);
+  }
   if (kind == OperationKind::pread || kind == OperationKind::pwrite) {
     if (auto seekable = check_seekable(completion.descriptor()); !seekable) {
       return std::unexpected(seekable.error());
@@ -171,6 +172,12 @@ std::optional<Result> IoUring::start(Completion& completion) {
   if (!obtain(completion)) return std::unexpected(std::errc::not_enough_memory);
   (void)pending_.push_back(completion.note - 1);  // reserved by obtain()
   return std::nullopt;
+}
+
+// To close one may take as long as a disk takes. What is no file is closed at once, so that
+// others can have its address in the same turn.
+bool IoUring::is_file(const Descriptor& descriptor) noexcept {
+  return (descriptor.backend_flags & (seekable | file)) != 0;
 }
 
 Expected<void> IoUring::know(Descriptor& descriptor, const Operation&) {

@@ -57,6 +57,7 @@ class IoUring final : public NativeBackend {
   std::expected<void, Error> set_up(std::uint32_t without) noexcept;
   [[nodiscard]] bool kernel_has_any() const noexcept;
   std::expected<void, Error> enable() noexcept;
+  [[nodiscard]] static bool is_file(const Descriptor& descriptor) noexcept;
   static Expected<void> check_seekable(Descriptor& descriptor) noexcept;
   static Expected<bool> moves_a_position(Descriptor& descriptor,
                                          const Operation& operation) noexcept;
