@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 
 #include "backend/attempt.hpp"
@@ -51,6 +52,13 @@ static_assert(sizeof(NativeMessage) <= sizeof(Message::header));
 bool is_only_polled(const Operation& operation) noexcept {
   return operation.kind() == OperationKind::wait_process ||
          operation.kind() == OperationKind::wait_signal;
+}
+
+// Never the number of one that has ended.
+std::uint32_t number_of_this_thread() noexcept {
+  static std::atomic<std::uint32_t> last{0};
+  thread_local const std::uint32_t number = last.fetch_add(1, std::memory_order_relaxed);
+  return number;
 }
 
 bool uses_a_position(OperationKind kind) noexcept {
@@ -223,7 +231,7 @@ bool IoUring::obtain(Completion& completion) noexcept {
   // The analyzer does not know that as many have room.
   // NOLINTNEXTLINE(clang-analyzer-security.ArrayBound)
   Slot& slot = slots_.data()[index];
-  slot = {&completion, slot.generation, false, false, is_only_polled(completion.operation())};
+  slot = {&completion, slot.generation, 0, false, false, is_only_polled(completion.operation())};
   completion.note = index + 1;
   return true;
 }
@@ -270,7 +278,8 @@ bool IoUring::fill() noexcept {
     queue.drop_front(moved);
     return queue.empty();
   };
-  const bool all = move(pending_, [this](std::uint32_t index) {
+  const std::uint32_t submitter = number_of_this_thread();
+  const bool all = move(pending_, [this, submitter](std::uint32_t index) {
     Slot& slot = slots_[index];
     if (slot.completion == nullptr) {
       recycle(index);
@@ -280,6 +289,7 @@ bool IoUring::fill() noexcept {
     if (sqe == nullptr) return false;
     prepare(*sqe, slot);
     sqe->user_data = user_data(index, slot);
+    slot.submitter = submitter;
     slot.submitted = true;
     return true;
   });
@@ -541,7 +551,10 @@ void IoUring::take(const io_uring_cqe& cqe) noexcept {
     now_ready = false;
   }
   const bool blocked = operation.has(waits) && would_block(operation, result);
-  const bool interrupted = !result && result.error() == std::errc::interrupted &&
+  // The kernel takes the end of a thread for the end of what it has submitted.
+  const bool left_behind = !result && result.error() == std::errc::operation_canceled &&
+                           slot.submitter != number_of_this_thread();
+  const bool interrupted = !result && (left_behind || result.error() == std::errc::interrupted) &&
                            operation.kind() != OperationKind::close;
   if (blocked || interrupted || now_ready) {
     if (!slot.cancel_asked) {

@@ -49,6 +49,7 @@ class IoUring final : public NativeBackend {
   struct Slot {
     Completion* completion;  // nullptr: free, or taken back before it was submitted
     std::uint32_t generation;
+    std::uint32_t submitter;  // the thread
     bool submitted;
     bool cancel_asked;
     bool polling;  // first for readiness, since the kernel would not wait
