@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "backend/waker.hpp"
+#include "sys/posix.hpp"
 #include "wev/backend/thread_pool.hpp"
 #include "wev/base/array.hpp"
 #include "wev/base/notify_stack.hpp"
@@ -33,6 +34,8 @@ class Blocking {
   [[nodiscard]] static bool has(const Completion& completion) noexcept {
     return (completion.note & here) != 0;
   }
+  /// The same where nothing more will be collected: waits for a thread that has begun.
+  Result end(Completion& completion) noexcept;
   /// Pushes what has ended.
   void collect(CompletionQueue& done) noexcept;
 
@@ -49,6 +52,7 @@ class Blocking {
   void recycle(Job& job) noexcept;
   void wait_for_threads() const noexcept;
 
+  const sys::Origin origin_;
   ThreadPool* pool_;
   std::unique_ptr<ThreadPool> owned_;
   Waker& waker_;

@@ -61,6 +61,15 @@ std::uint32_t number_of_this_thread() noexcept {
   return number;
 }
 
+// Some sandboxes let a ring be made, and nothing be done with it. It may be disabled yet.
+int try_calls(const io_uring& ring) noexcept {
+  const auto fd = static_cast<unsigned>(ring.ring_fd);
+  const int entered = ::io_uring_enter(fd, 0, 0, IORING_ENTER_GETEVENTS, nullptr);
+  if (entered < 0 && entered != -EBADFD && entered != -EINTR) return entered;
+  io_uring_probe probe{};
+  return std::min(::io_uring_register(fd, IORING_REGISTER_PROBE, &probe, 0), 0);
+}
+
 bool uses_a_position(OperationKind kind) noexcept {
   using enum OperationKind;
   return kind == read || kind == readv || kind == write || kind == writev;
@@ -127,9 +136,10 @@ std::expected<void, Error> IoUring::set_up(std::uint32_t without) noexcept {
     }
   }
   if (error < 0) return std::unexpected(sys::to_error(-error));
-  if ((params.features & basics) != basics) {
+  error = (params.features & basics) == basics ? try_calls(made) : -ENOSYS;
+  if (error < 0) {
     ::io_uring_queue_exit(&made);
-    return std::unexpected(std::errc::function_not_supported);
+    return std::unexpected(sys::to_error(-error));
   }
   if (ring_.ring_fd >= 0) ::io_uring_queue_exit(&ring_);
   ring_ = made;
@@ -163,6 +173,9 @@ std::optional<Result> IoUring::start(Completion& completion) {
   const OperationKind kind = operation.kind();
   const bool closes = kind == OperationKind::close && is_file(completion.descriptor());
   if (!operation.has(waits) && !operation.has(blocks) && !closes) return operation.perform();
+  if (auto works = still_works(); !works) {
+    return closes ? operation.perform() : std::unexpected(works.error());
+  }
   if (kind == OperationKind::run_blocking || kind == OperationKind::size) {
     return blocking_.start(completion);
   }
@@ -243,7 +256,8 @@ void IoUring::recycle(std::uint32_t index) noexcept {
 }
 
 std::optional<Result> IoUring::cancel(Completion& completion) {
-  if (Blocking::has(completion)) return blocking_.cancel(completion);
+  if (Blocking::has(completion)) return cancel_on_thread(completion);
+  if (!still_works()) return take_back(completion);
   const std::uint32_t index = completion.note - 1;
   Slot& slot = slots_[index];
   if (!slot.submitted) {
@@ -424,6 +438,11 @@ Expected<void> IoUring::submit_all() noexcept {
 // Waiting ----------------------------------------------------------------------
 
 Expected<void> IoUring::sleep(Instant until) {
+  if (auto works = still_works(); !works) return works;
+  return unless_ring_lost(sleep_in_ring(until));
+}
+
+Expected<void> IoUring::sleep_in_ring(Instant until) noexcept {
   if (auto enabled = enable(); !enabled) return enabled;
   disarm();
   sys::block_sigpipe();
@@ -444,8 +463,10 @@ Expected<void> IoUring::sleep(Instant until) {
 // What a sleep has brought lies in memory that is shared with the kernel.
 Expected<void> IoUring::collect(CompletionQueue& done) {
   Expected<void> looked;
-  if (!std::exchange(slept_, false)) looked = look();
-  reap();
+  if (still_works()) {
+    if (!std::exchange(slept_, false)) looked = unless_ring_lost(look());
+    reap();
+  }
   done.take(ended_);
   blocking_.collect(done);
   return looked;
@@ -459,6 +480,34 @@ Expected<void> IoUring::look() noexcept {
   return unless_busy(enter(0, nullptr));
 }
 
+// Being lost ---------------------------------------------------------------------
+
+// What the kernel has is cancelled by a call that does not enter the ring.
+Expected<void> IoUring::unless_ring_lost(Expected<void> outcome) noexcept {
+  if (outcome || !still_works()) return outcome;
+  (void)unless_lost(outcome);
+  io_uring_sync_cancel_reg all{};
+  all.fd = -1;
+  all.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+  all.timeout = {-1, -1};
+  (void)::io_uring_register_sync_cancel(&ring_, &all);
+  reap();
+  return outcome;
+}
+
+// A child of fork() leaves the ring alone. Else what is left could not be cancelled (an old
+// kernel, a sandbox that forbids that, too): it ends with the ring, a moment later.
+Result IoUring::take_back(Completion& completion) noexcept {
+  Slot& slot = slots_[completion.note - 1];
+  if (slot.submitted && ring_.ring_fd >= 0 && !origin_.is_parent()) {
+    ::io_uring_queue_exit(&ring_);
+    ring_.ring_fd = -1;
+  }
+  slot.completion = nullptr;
+  completion.note = 0;
+  return std::unexpected(Errc::operation_canceled);
+}
+
 // Driven from outside ------------------------------------------------------------
 
 // The ring itself does not wake who polls it while work is deferred. An eventfd that the
@@ -467,6 +516,7 @@ Expected<void> IoUring::look() noexcept {
 // what has become ready is an eventfd itself. So the ring becomes one that defers nothing;
 // if the kernel has something by now it stays as it is, and is looked at from time to time.
 Expected<int> IoUring::pollable() {
+  if (auto works = still_works(); !works) return std::unexpected(works.error());
   if (ring_event_ >= 0) return ring_event_;
   if (deferred_ && !kernel_has_any()) {
     if (auto made = set_up(without_ | linux_deferred_work); !made) {
@@ -491,6 +541,12 @@ bool IoUring::kernel_has_any() const noexcept {
 }
 
 Expected<void> IoUring::arm() {
+  if (auto works = still_works(); !works) return works;
+  if (auto armed = unless_ring_lost(submit_for_others()); !armed) return armed;
+  return NativeBackend::arm();
+}
+
+Expected<void> IoUring::submit_for_others() noexcept {
   if (auto enabled = enable(); !enabled) return enabled;
   // Written for all that was collected meanwhile, too. What came in between is found behind it.
   eventfd_t times = 0;
@@ -503,10 +559,11 @@ Expected<void> IoUring::arm() {
   if (!ended_.empty() || ::io_uring_cq_ready(&ring_) > 0 || overflowed) {
     (void)::eventfd_write(ring_event_, 1);
   }
-  return NativeBackend::arm();
+  return {};
 }
 
 Instant IoUring::look_by(Instant looked_at) const {
+  if (!still_works()) return looked_at;
   const bool nothing_left = has_taken_all() && waker_armed_ && ::io_uring_sq_ready(&ring_) == 0;
   if (!nothing_left) return after(looked_at, retry_interval);
   return deferred_ && ring_event_ >= 0 ? after(looked_at, late_interval) : never;
@@ -557,7 +614,7 @@ void IoUring::take(const io_uring_cqe& cqe) noexcept {
   const bool interrupted = !result && (left_behind || result.error() == std::errc::interrupted) &&
                            operation.kind() != OperationKind::close;
   if (blocked || interrupted || now_ready) {
-    if (!slot.cancel_asked) {
+    if (!slot.cancel_asked && still_works()) {
       // Where the kernel would not wait itself, it is asked for readiness first.
       slot.polling = blocked || only_polled;
       slot.submitted = false;

@@ -72,7 +72,11 @@ class IoUring final : public NativeBackend {
   [[nodiscard]] bool has_taken_all() const noexcept;
   int enter(unsigned least, const __kernel_timespec* timeout) noexcept;
   Expected<void> submit_all() noexcept;
+  Expected<void> sleep_in_ring(Instant until) noexcept;
   Expected<void> look() noexcept;
+  Expected<void> submit_for_others() noexcept;
+  Expected<void> unless_ring_lost(Expected<void> outcome) noexcept;
+  Result take_back(Completion& completion) noexcept;
 
   // Reaping, into ended_.
   std::size_t reap() noexcept;

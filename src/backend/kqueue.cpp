@@ -32,6 +32,11 @@ Kqueue::Kqueue(const BackendOptions& options) noexcept
   }
 }
 
+// A child of fork() does not inherit it, and its number may be something else there.
+Kqueue::~Kqueue() {
+  if (origin_.is_parent()) (void)kqueue_.release();
+}
+
 // false: none of these is for what the descriptor is.
 Expected<bool> Kqueue::change(int fd, std::span<const std::int16_t> filters, std::uint16_t flags,
                               void* userdata) noexcept {

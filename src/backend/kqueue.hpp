@@ -15,6 +15,8 @@ class Kqueue final : public ReadinessBackend {
  public:
   explicit Kqueue(const BackendOptions& options) noexcept;
 
+  ~Kqueue() override;
+
   Expected<int> pollable() override { return kqueue_.get(); }
 
  private:

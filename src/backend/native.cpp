@@ -28,6 +28,7 @@ int NativeBackend::milliseconds_until(Instant deadline, Instant now) noexcept {
 
 // Whoever sleeps in place of the backend is woken by the same descriptor.
 Expected<void> NativeBackend::arm() {
+  if (auto works = still_works(); !works) return works;
   armed_ = true;
   waker_.begin_sleep_elsewhere();
   return {};

@@ -19,6 +19,7 @@ std::optional<Result> attempt_again(const Operation& operation) noexcept {
 // Getting to know ------------------------------------------------------------------
 
 Expected<void> ReadinessBackend::know(Descriptor& descriptor, const Operation& operation) {
+  if (auto works = still_works(); !works) return works;
   std::uint32_t& flags = descriptor.backend_flags;
   if (descriptor.known == Descriptor::Known::no) {
     if (auto known = know_first(descriptor, operation); !known) return known;
@@ -43,17 +44,19 @@ Expected<void> ReadinessBackend::know_first(Descriptor& descriptor, const Operat
 }
 
 void ReadinessBackend::release(Descriptor& descriptor) noexcept {
+  const std::uint32_t flags = std::exchange(descriptor.backend_flags, 0);
+  // What the poller knows, and how stdio is, is the parent's as well.
+  if (origin_.is_parent()) return;
   // Closing is not enough where the descriptor was duplicated.
-  if ((descriptor.backend_flags & added) != 0) remove(descriptor);
-  if (is_stdio(descriptor)) let_go_of_stdio(descriptor);
-  descriptor.backend_flags = 0;
+  if ((flags & added) != 0) remove(descriptor);
+  if (is_stdio(descriptor)) let_go_of_stdio(descriptor, (flags & made_nonblocking) != 0);
 }
 
 // Stdio is shared with other programs, which are used to it blocking; and often
 // two or three of its descriptors are one open file.
-void ReadinessBackend::let_go_of_stdio(Descriptor& descriptor) noexcept {
+void ReadinessBackend::let_go_of_stdio(Descriptor& descriptor, bool made_so) noexcept {
   stdio_[descriptor.native] = nullptr;
-  if ((descriptor.backend_flags & made_nonblocking) == 0) return;
+  if (!made_so) return;
   sys::set_nonblocking(descriptor.fd(), false);
   for (Descriptor* other : stdio_) {
     if (other == nullptr || (other->backend_flags & nonblocking) == 0 ||
@@ -71,6 +74,7 @@ std::optional<Result> ReadinessBackend::start(Completion& completion) {
   const Operation& operation = completion.operation();
   if (operation.kind() == OperationKind::close) release(completion.descriptor());
   if (!operation.has(waits) && !operation.has(blocks)) return operation.perform();
+  if (auto works = still_works(); !works) return std::unexpected(works.error());
   if (!operation.on_descriptor()) return blocking_.start(completion);
   Descriptor& descriptor = completion.descriptor();
   if (transfers_nothing(operation)) return 0;
@@ -128,7 +132,7 @@ bool ReadinessBackend::tells_by_being_short(const Operation& operation, std::uin
 }
 
 std::optional<Result> ReadinessBackend::cancel(Completion& completion) {
-  if (Blocking::has(completion)) return blocking_.cancel(completion);
+  if (Blocking::has(completion)) return cancel_on_thread(completion);
   completion.note = 0;
   watch(completion.descriptor(), completion.operation().type->direction, false);
   return std::unexpected(Errc::operation_canceled);
@@ -137,19 +141,22 @@ std::optional<Result> ReadinessBackend::cancel(Completion& completion) {
 // Waiting --------------------------------------------------------------------------
 
 Expected<void> ReadinessBackend::sleep(Instant until) {
+  if (auto works = still_works(); !works) return works;
   disarm();
   const Instant at = begin_of_wait(until);
   const bool sleeps = until > at && waker_.begin_sleep();
   const auto polled = poll(sleeps ? until : at, at);
   if (sleeps) waker_.end_sleep();
   slept_ = true;
-  return polled;
+  return unless_lost(polled);
 }
 
 Expected<void> ReadinessBackend::collect(CompletionQueue& done) {
-  disarm();
   Expected<void> polled;
-  if (!std::exchange(slept_, false)) polled = poll(Instant(), Instant());
+  if (still_works()) {
+    disarm();
+    if (!std::exchange(slept_, false)) polled = unless_lost(poll(Instant(), Instant()));
+  }
   done.take(ended_);
   blocking_.collect(done);
   return polled;

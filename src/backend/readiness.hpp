@@ -82,7 +82,7 @@ class ReadinessBackend : public NativeBackend {
   }
   Expected<void> look_for(Descriptor& descriptor, Direction direction) noexcept;
   Expected<void> know_first(Descriptor& descriptor, const Operation& operation);
-  void let_go_of_stdio(Descriptor& descriptor) noexcept;
+  void let_go_of_stdio(Descriptor& descriptor, bool made_so) noexcept;
   enum class Try : std::uint8_t { first, again };
   static std::optional<Result> try_now(const Completion& completion, Try which) noexcept;
   static bool tells_by_being_short(const Operation& operation, std::uint32_t flags,

@@ -358,7 +358,7 @@ std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
   const Instant until = first != nullptr ? first->deadline_ : never;
   CompletionQueue done;
   auto waited = sleep ? backend_.sleep(until) : Expected<void>();
-  if (waited) waited = backend_.collect(done);
+  if (auto collected = backend_.collect(done); waited) waited = collected;
   update_now();
   looked_at_ = now_;
   while (!done.list_.empty()) {

@@ -10,6 +10,16 @@
 //   wev::Loop loop(std::move(*backend));
 //
 // Options of other platforms are ignored, so that the same lines run everywhere.
+// Fork       A child of fork() has copies of its parent's loops, which are of no use to it: what
+//            would wait ends with Errc::forked there, and so do run() and tick() where they
+//            would sleep. Operations in flight stay the parent's. The child can let go of all it
+//            has: destroying handles closes its own descriptors, drain() ends what was lent, and
+//            nothing that it does to them reaches the parent. It makes a loop of its own, on
+//            which descriptors that it inherited, a listener for example, work as any. A Signal
+//            of the parent's counts nothing in the child; a ThreadPool begins anew there, with
+//            no thread, and what it had to do is the parent's. Other threads of the parent do
+//            not exist in the child: it is best forked while none turns a loop. What makes a
+//            process without the handlers of pthread_atfork (clone, _Fork) is not noticed.
 #pragma once
 
 #include <cstdint>

@@ -31,6 +31,7 @@ enum class Errc : std::uint16_t {
   nested_run,              ///< run(), tick() or drain() from inside a callback
   deadlock,                ///< nothing in flight can ever end, see Loop::run
   closed,                  ///< a Channel that was closed, and holds nothing to receive
+  forked,                  ///< the loop is one of the process that this one was forked from
 };
 
 /// Why a Resolver has no address for a name.
@@ -94,6 +95,7 @@ class Error {
       case Errc::nested_run: return std::errc::operation_in_progress;
       case Errc::deadlock: return std::errc::resource_deadlock_would_occur;
       case Errc::closed: return std::errc::broken_pipe;
+      case Errc::forked: return std::errc::operation_not_permitted;
     }
     return std::errc{};
   }

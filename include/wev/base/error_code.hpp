@@ -23,6 +23,7 @@ inline const std::error_category& wev_category() noexcept {
         case Errc::nested_run: return "the loop is already running";
         case Errc::deadlock: return "nothing in flight can ever end";
         case Errc::closed: return "the channel is closed";
+        case Errc::forked: return "the loop belongs to the parent process";
       }
       return "unknown wev error";
     }
