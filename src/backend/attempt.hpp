@@ -43,7 +43,8 @@ inline bool would_block(const Operation& operation, const Result& result) noexce
   // Where it is another socket that is full (a Unix socket's backlog or queue),
   // readiness of this one tells nothing, and "try again" is the answer.
   if (operation.kind() == OperationKind::connect) {
-    return result.error() == std::errc::operation_in_progress;
+    return result.error() == std::errc::operation_in_progress ||
+           result.error() == std::errc::connection_already_in_progress;
   }
   const bool other = operation.kind() == OperationKind::send_to &&
                      operation.io.message->address.family() == Address::Family::unix_path;

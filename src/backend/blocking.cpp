@@ -66,6 +66,7 @@ Blocking::~Blocking() {
 
 // Their last steps, after their operations were delivered.
 void Blocking::wait_for_threads() const noexcept {
+  if (origin_.is_parent()) return;
   while (on_threads_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
 }
 
@@ -127,6 +128,18 @@ std::optional<Result> Blocking::cancel(Completion& completion) noexcept {
   on_threads_.fetch_sub(1, std::memory_order_relaxed);
   recycle(job);
   return std::unexpected(Errc::operation_canceled);
+}
+
+// In a child of fork() it has gone on in the parent only.
+Result Blocking::end(Completion& completion) noexcept {
+  if (const auto canceled = cancel(completion)) return *canceled;
+  wait_for_threads();
+  done_.take([](Job&) {});  // they stand in jobs_, and are not collected any more
+  Job& job = *jobs_[completion.note & ~here];
+  const Result result =
+      origin_.is_parent() ? Result(std::unexpected(Errc::operation_canceled)) : job.result;
+  recycle(job);
+  return result;
 }
 
 void Blocking::collect(CompletionQueue& done) noexcept {

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "backend/waker.hpp"
+#include "sys/posix.hpp"
 #include "wev/backend/backends.hpp"
 #include "wev/backend/thread_pool.hpp"
 #include "wev/base/array.hpp"
@@ -35,6 +36,8 @@ class Blocking {
   [[nodiscard]] static bool has(const Completion& completion) noexcept {
     return (completion.note & here) != 0;
   }
+  /// The same where nothing more will be collected: waits for a thread that has begun.
+  Result end(Completion& completion) noexcept;
   /// Pushes what has ended.
   void collect(CompletionQueue& done) noexcept;
 
@@ -58,6 +61,7 @@ class Blocking {
   void recycle(Job& job) noexcept;
   void wait_for_threads() const noexcept;
 
+  const sys::Origin origin_;
   Pool functions_;
   Pool files_;
   Waker& waker_;

@@ -9,6 +9,19 @@
 
 namespace wev {
 
+namespace {
+
+constexpr std::uint32_t reading = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+
+int control(int epoll, int how, Descriptor& descriptor, std::uint32_t events) noexcept {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &descriptor;
+  return ::epoll_ctl(epoll, how, descriptor.number, &event);
+}
+
+}  // namespace
+
 Epoll::Epoll(const BackendOptions& options) noexcept
     : ReadinessBackend(options.native),
       epoll_(sys::above_stdio(sys::OwnedFd(::epoll_create1(EPOLL_CLOEXEC)))),
@@ -24,23 +37,25 @@ Epoll::Epoll(const BackendOptions& options) noexcept
 }
 
 Expected<bool> Epoll::add(Descriptor& descriptor) noexcept {
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
-  event.data.ptr = &descriptor;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor.number, &event) == 0) return true;
+  if (control(epoll_.get(), EPOLL_CTL_ADD, descriptor, reading) == 0) return true;
   const Error error = sys::last_error();
   if (error == std::errc::operation_not_permitted) return false;  // a file
   // Left from one that was closed behind our back, and had a duplicate.
   if (error == std::errc::file_exists &&
-      ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, descriptor.number, &event) == 0) {
+      control(epoll_.get(), EPOLL_CTL_MOD, descriptor, reading) == 0) {
     return true;
   }
   return std::unexpected(error);
 }
 
+// What is ready by now is told as a change.
+Expected<void> Epoll::add_writing(Descriptor& descriptor) noexcept {
+  if (control(epoll_.get(), EPOLL_CTL_MOD, descriptor, reading | EPOLLOUT) == 0) return {};
+  return std::unexpected(sys::last_error());
+}
+
 void Epoll::remove(Descriptor& descriptor) noexcept {
-  epoll_event unused{};
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, descriptor.number, &unused);
+  (void)control(epoll_.get(), EPOLL_CTL_DEL, descriptor, 0);
 }
 
 Expected<void> Epoll::poll(Instant until, Instant now) noexcept {

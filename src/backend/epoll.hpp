@@ -1,7 +1,7 @@
 // epoll.hpp: the poller of Linux's epoll.
 //
-// Each descriptor is registered once, edge-triggered and for both directions, when it is
-// first used, and stays so until it is closed or forgotten.
+// Each descriptor is registered once, edge-triggered, when it is first used, and for writing
+// when that first has to wait. It stays so until it is closed or forgotten.
 #pragma once
 
 #include "backend/readiness.hpp"
@@ -22,6 +22,7 @@ class Epoll final : public ReadinessBackend {
 
  private:
   Expected<bool> add(Descriptor& descriptor) noexcept override;
+  Expected<void> add_writing(Descriptor& descriptor) noexcept override;
   void remove(Descriptor& descriptor) noexcept override;
   Expected<void> poll(Instant until, Instant now) noexcept override;
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 
 #include "backend/attempt.hpp"
@@ -17,6 +18,11 @@
 namespace wev {
 
 namespace {
+
+// The kernel finds what it cancels in a table of a 32nd of that; each entry takes 16 bytes.
+// Who asks for a small ring has a small one.
+constexpr unsigned most_completions = 8192;
+constexpr unsigned small_ring = 64;
 
 constexpr std::uint64_t of_no_one = UINT64_MAX;  // cancels; liburing's own, too
 constexpr std::uint64_t of_the_waker = UINT64_MAX - 1;
@@ -46,6 +52,22 @@ static_assert(sizeof(NativeMessage) <= sizeof(Message::header));
 bool is_only_polled(const Operation& operation) noexcept {
   return operation.kind() == OperationKind::wait_process ||
          operation.kind() == OperationKind::wait_signal;
+}
+
+// Never the number of one that has ended.
+std::uint32_t number_of_this_thread() noexcept {
+  static std::atomic<std::uint32_t> last{0};
+  thread_local const std::uint32_t number = last.fetch_add(1, std::memory_order_relaxed);
+  return number;
+}
+
+// Some sandboxes let a ring be made, and nothing be done with it. It may be disabled yet.
+int try_calls(const io_uring& ring) noexcept {
+  const auto fd = static_cast<unsigned>(ring.ring_fd);
+  const int entered = ::io_uring_enter(fd, 0, 0, IORING_ENTER_GETEVENTS, nullptr);
+  if (entered < 0 && entered != -EBADFD && entered != -EINTR) return entered;
+  io_uring_probe probe{};
+  return std::min(::io_uring_register(fd, IORING_REGISTER_PROBE, &probe, 0), 0);
 }
 
 bool uses_a_position(OperationKind kind) noexcept {
@@ -108,16 +130,26 @@ std::expected<void, Error> IoUring::set_up(std::uint32_t without) noexcept {
   std::size_t used = wanted(linux_deferred_work) ? 0 : wanted(linux_cooperative_work) ? 1 : 2;
   io_uring made{};
   io_uring_params params{};
-  for (; used < setups.size() && error == -EINVAL; ++used) {
+  const unsigned least = entries_ * 4;
+  unsigned completions = entries_ < small_ring ? least : std::max(least, most_completions);
+  while (used < setups.size()) {
     params = {};
     params.flags = setups[used] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-    params.cq_entries = entries_ * 4;
+    params.cq_entries = completions;
     error = ::io_uring_queue_init_params(entries_, &made, &params);
+    if (error == -ENOMEM && completions > least) {
+      completions = least;  // some users may lock little memory
+    } else if (error == -EINVAL) {
+      ++used;
+    } else {
+      break;
+    }
   }
   if (error < 0) return std::unexpected(sys::to_error(-error));
-  if ((params.features & basics) != basics) {
+  error = (params.features & basics) == basics ? try_calls(made) : -ENOSYS;
+  if (error < 0) {
     ::io_uring_queue_exit(&made);
-    return std::unexpected(std::errc::function_not_supported);
+    return std::unexpected(sys::to_error(-error));
   }
   if (!move_above_stdio(made)) {
     const Error failed = sys::last_error();
@@ -154,10 +186,14 @@ std::expected<void, Error> IoUring::enable() noexcept {
 std::optional<Result> IoUring::start(Completion& completion) {
   const Operation& operation = completion.operation();
   const OperationKind kind = operation.kind();
-  if (kind == OperationKind::run_blocking) return blocking_.start(completion);
-  if (kind == OperationKind::size) return blocking_.start(completion);
-  const bool of_the_kernel = operation.has(waits) || operation.has(blocks);
-  if (!of_the_kernel && kind != OperationKind::close) return operation.perform();
+  const bool closes = kind == OperationKind::close && is_file(completion.descriptor());
+  if (!operation.has(waits) && !operation.has(blocks) && !closes) return operation.perform();
+  if (auto works = still_works(); !works) {
+    return closes ? operation.perform() : std::unexpected(works.error());
+  }
+  if (kind == OperationKind::run_blocking || kind == OperationKind::size) {
+    return blocking_.start(completion);
+  }
   if (kind == OperationKind::pread || kind == OperationKind::pwrite) {
     if (auto seekable = check_seekable(completion.descriptor()); !seekable) {
       return std::unexpected(seekable.error());
@@ -173,6 +209,12 @@ std::optional<Result> IoUring::start(Completion& completion) {
   if (kind == OperationKind::close) close_own(completion.descriptor());
   (void)pending_.push_back(completion.note - 1);  // reserved by obtain()
   return std::nullopt;
+}
+
+// To close one may take as long as a disk takes. What is no file is closed at once, so that
+// others can have its address in the same turn.
+bool IoUring::is_file(const Descriptor& descriptor) noexcept {
+  return (descriptor.backend_flags & (seekable | file)) != 0;
 }
 
 // A kernel (6.18) writes to what is ready, and is no pipe of its own, as to a descriptor that
@@ -222,7 +264,7 @@ bool IoUring::obtain(Completion& completion) noexcept {
   // The analyzer does not know that as many have room.
   // NOLINTNEXTLINE(clang-analyzer-security.ArrayBound)
   Slot& slot = slots_.data()[index];
-  slot = {&completion, slot.generation, false, false, is_only_polled(completion.operation())};
+  slot = {&completion, slot.generation, 0, false, false, is_only_polled(completion.operation())};
   completion.note = index + 1;
   return true;
 }
@@ -234,7 +276,8 @@ void IoUring::recycle(std::uint32_t index) noexcept {
 }
 
 std::optional<Result> IoUring::cancel(Completion& completion) {
-  if (Blocking::has(completion)) return blocking_.cancel(completion);
+  if (Blocking::has(completion)) return cancel_on_thread(completion);
+  if (!still_works()) return take_back(completion);
   const std::uint32_t index = completion.note - 1;
   Slot& slot = slots_[index];
   if (!slot.submitted) {
@@ -272,7 +315,8 @@ bool IoUring::fill() noexcept {
     queue.drop_front(moved);
     return queue.empty();
   };
-  const bool all = move(pending_, [this](std::uint32_t index) {
+  const std::uint32_t submitter = number_of_this_thread();
+  const bool all = move(pending_, [this, submitter](std::uint32_t index) {
     Slot& slot = slots_[index];
     if (slot.completion == nullptr) {
       recycle(index);
@@ -282,6 +326,7 @@ bool IoUring::fill() noexcept {
     if (sqe == nullptr) return false;
     prepare(*sqe, slot);
     sqe->user_data = user_data(index, slot);
+    slot.submitter = submitter;
     slot.submitted = true;
     return true;
   });
@@ -417,6 +462,11 @@ Expected<void> IoUring::submit_all() noexcept {
 // Waiting ----------------------------------------------------------------------
 
 Expected<void> IoUring::sleep(Instant until) {
+  if (auto works = still_works(); !works) return works;
+  return unless_ring_lost(sleep_in_ring(until));
+}
+
+Expected<void> IoUring::sleep_in_ring(Instant until) noexcept {
   if (auto enabled = enable(); !enabled) return enabled;
   disarm();
   sys::block_sigpipe();
@@ -437,8 +487,10 @@ Expected<void> IoUring::sleep(Instant until) {
 // What a sleep has brought lies in memory that is shared with the kernel.
 Expected<void> IoUring::collect(CompletionQueue& done) {
   Expected<void> looked;
-  if (!std::exchange(slept_, false)) looked = look();
-  reap();
+  if (still_works()) {
+    if (!std::exchange(slept_, false)) looked = unless_ring_lost(look());
+    reap();
+  }
   done.take(ended_);
   blocking_.collect(done);
   return looked;
@@ -452,6 +504,34 @@ Expected<void> IoUring::look() noexcept {
   return unless_busy(enter(0, nullptr));
 }
 
+// Being lost ---------------------------------------------------------------------
+
+// What the kernel has is cancelled by a call that does not enter the ring.
+Expected<void> IoUring::unless_ring_lost(Expected<void> outcome) noexcept {
+  if (outcome || !still_works()) return outcome;
+  (void)unless_lost(outcome);
+  io_uring_sync_cancel_reg all{};
+  all.fd = -1;
+  all.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+  all.timeout = {-1, -1};
+  (void)::io_uring_register_sync_cancel(&ring_, &all);
+  reap();
+  return outcome;
+}
+
+// A child of fork() leaves the ring alone. Else what is left could not be cancelled (an old
+// kernel, a sandbox that forbids that, too): it ends with the ring, a moment later.
+Result IoUring::take_back(Completion& completion) noexcept {
+  Slot& slot = slots_[completion.note - 1];
+  if (slot.submitted && ring_.ring_fd >= 0 && !origin_.is_parent()) {
+    ::io_uring_queue_exit(&ring_);
+    ring_.ring_fd = -1;
+  }
+  slot.completion = nullptr;
+  completion.note = 0;
+  return std::unexpected(Errc::operation_canceled);
+}
+
 // Driven from outside ------------------------------------------------------------
 
 // The ring itself does not wake who polls it while work is deferred. An eventfd that the
@@ -460,6 +540,7 @@ Expected<void> IoUring::look() noexcept {
 // what has become ready is an eventfd itself. So the ring becomes one that defers nothing;
 // if the kernel has something by now it stays as it is, and is looked at from time to time.
 Expected<int> IoUring::pollable() {
+  if (auto works = still_works(); !works) return std::unexpected(works.error());
   if (ring_event_ >= 0) return ring_event_;
   if (deferred_ && !kernel_has_any()) {
     if (auto made = set_up(without_ | linux_deferred_work); !made) {
@@ -481,6 +562,12 @@ bool IoUring::kernel_has_any() const noexcept {
 }
 
 Expected<void> IoUring::arm() {
+  if (auto works = still_works(); !works) return works;
+  if (auto armed = unless_ring_lost(submit_for_others()); !armed) return armed;
+  return NativeBackend::arm();
+}
+
+Expected<void> IoUring::submit_for_others() noexcept {
   if (auto enabled = enable(); !enabled) return enabled;
   // Written for all that was collected meanwhile, too. What came in between is found behind it.
   eventfd_t times = 0;
@@ -493,10 +580,11 @@ Expected<void> IoUring::arm() {
   if (!ended_.empty() || ::io_uring_cq_ready(&ring_) > 0 || overflowed) {
     (void)::eventfd_write(ring_event_, 1);
   }
-  return NativeBackend::arm();
+  return {};
 }
 
 Instant IoUring::look_by(Instant looked_at) const {
+  if (!still_works()) return looked_at;
   const bool nothing_left = has_taken_all() && waker_armed_ && ::io_uring_sq_ready(&ring_) == 0;
   if (!nothing_left) return after(looked_at, retry_interval);
   return deferred_ && ring_event_ >= 0 ? after(looked_at, late_interval) : never;
@@ -541,10 +629,13 @@ void IoUring::take(const io_uring_cqe& cqe) noexcept {
     now_ready = false;
   }
   const bool blocked = operation.has(waits) && blocks_natively(operation, result);
-  const bool interrupted = !result && result.error() == std::errc::interrupted &&
+  // The kernel takes the end of a thread for the end of what it has submitted.
+  const bool left_behind = !result && result.error() == std::errc::operation_canceled &&
+                           slot.submitter != number_of_this_thread();
+  const bool interrupted = !result && (left_behind || result.error() == std::errc::interrupted) &&
                            operation.kind() != OperationKind::close;
   if (blocked || interrupted || now_ready) {
-    if (!slot.cancel_asked) {
+    if (!slot.cancel_asked && still_works()) {
       // Where the kernel would not wait itself, it is asked for readiness first.
       slot.polling = blocked || only_polled;
       slot.submitted = false;

@@ -52,6 +52,7 @@ class IoUring final : public NativeBackend {
   struct Slot {
     Completion* completion;  // nullptr: free, or taken back before it was submitted
     std::uint32_t generation;
+    std::uint32_t submitter;  // the thread
     bool submitted;
     bool cancel_asked;
     bool polling;  // first for readiness, since the kernel would not wait
@@ -60,6 +61,7 @@ class IoUring final : public NativeBackend {
   std::expected<void, Error> set_up(std::uint32_t without) noexcept;
   [[nodiscard]] bool kernel_has_any() const noexcept;
   std::expected<void, Error> enable() noexcept;
+  [[nodiscard]] static bool is_file(const Descriptor& descriptor) noexcept;
   static Expected<void> check_seekable(Descriptor& descriptor) noexcept;
   static Expected<bool> moves_a_position(Descriptor& descriptor,
                                          const Operation& operation) noexcept;
@@ -73,7 +75,11 @@ class IoUring final : public NativeBackend {
   [[nodiscard]] bool has_taken_all() const noexcept;
   int enter(unsigned least, const __kernel_timespec* timeout) noexcept;
   Expected<void> submit_all() noexcept;
+  Expected<void> sleep_in_ring(Instant until) noexcept;
   Expected<void> look() noexcept;
+  Expected<void> submit_for_others() noexcept;
+  Expected<void> unless_ring_lost(Expected<void> outcome) noexcept;
+  Result take_back(Completion& completion) noexcept;
 
   // Reaping, into ended_.
   std::size_t reap() noexcept;

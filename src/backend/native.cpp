@@ -61,6 +61,7 @@ bool NativeBackend::blocks_natively(const Operation& operation, const Result& re
 
 // Whoever sleeps in place of the backend is woken by the same descriptor.
 Expected<void> NativeBackend::arm() {
+  if (auto works = still_works(); !works) return works;
   armed_ = true;
   waker_.begin_sleep_elsewhere();
   return {};

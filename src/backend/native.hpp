@@ -8,6 +8,7 @@
 
 #include "backend/blocking.hpp"
 #include "backend/waker.hpp"
+#include "sys/posix.hpp"
 #include "sys/transfer.hpp"
 #include "wev/backend/backends.hpp"
 
@@ -18,7 +19,9 @@ class NativeBackend : public Backend {
   /// Why it does not work here, if it does not.
   [[nodiscard]] std::expected<void, Error> works() const noexcept { return works_; }
 
-  void wake() noexcept override { waker_.wake(); }
+  void wake() noexcept override {
+    if (!origin_.is_parent()) waker_.wake();
+  }
   [[nodiscard]] Instant now() const override;
   void quiesce() noexcept override { blocking_.join(); }
   Expected<void> arm() override;
@@ -53,6 +56,24 @@ class NativeBackend : public Backend {
     if (std::exchange(armed_, false)) waker_.end_sleep();
   }
 
+  // Being lost, see Backend.
+
+  /// By what it is lost, if it is: an error that was told, or that this is another process.
+  [[nodiscard]] Expected<void> still_works() const noexcept {
+    if (origin_.is_parent()) return std::unexpected(Errc::forked);
+    return lost_;
+  }
+  /// Remembers what went wrong.
+  Expected<void> unless_lost(Expected<void> outcome) noexcept {
+    if (!outcome && lost_) lost_ = outcome;
+    return outcome;
+  }
+  /// Of an operation that is on a thread.
+  std::optional<Result> cancel_on_thread(Completion& completion) noexcept {
+    return still_works() ? blocking_.cancel(completion) : blocking_.end(completion);
+  }
+
+  const sys::Origin origin_;
   Waker waker_;
   Blocking blocking_;
   std::expected<void, Error> works_;
@@ -60,6 +81,7 @@ class NativeBackend : public Backend {
  private:
   const bool calls_;  // may be tried, see find_way()
   bool armed_ = false;
+  Expected<void> lost_;
 };
 
 }  // namespace wev

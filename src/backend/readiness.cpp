@@ -9,6 +9,7 @@ namespace wev {
 // Getting to know ------------------------------------------------------------------
 
 Expected<void> ReadinessBackend::know(Descriptor& descriptor, const Operation& operation) {
+  if (auto works = still_works(); !works) return works;
   std::uint32_t& flags = descriptor.backend_flags;
   if (descriptor.known == Descriptor::Known::no) {
     if (auto known = know_first(descriptor, operation); !known) return known;
@@ -37,8 +38,10 @@ void ReadinessBackend::set_way(Descriptor& descriptor, sys::Unwaiting way) noexc
 }
 
 void ReadinessBackend::release(Descriptor& descriptor) noexcept {
+  const std::uint32_t flags = descriptor.backend_flags;
+  // What the poller knows is the parent's as well.
   // Closing is not enough where the descriptor was duplicated.
-  if ((descriptor.backend_flags & added) != 0) remove(descriptor);
+  if ((flags & added) != 0 && !origin_.is_parent()) remove(descriptor);
   close_own(descriptor);
   descriptor.backend_flags = 0;
 }
@@ -49,6 +52,7 @@ std::optional<Result> ReadinessBackend::start(Completion& completion) {
   const Operation& operation = completion.operation();
   if (operation.kind() == OperationKind::close) release(completion.descriptor());
   if (!operation.has(waits) && !operation.has(blocks)) return operation.perform();
+  if (auto works = still_works(); !works) return std::unexpected(works.error());
   if (!operation.on_descriptor()) return blocking_.start(completion);
   Descriptor& descriptor = completion.descriptor();
   if (transfers_nothing(operation)) return 0;
@@ -61,9 +65,19 @@ std::optional<Result> ReadinessBackend::start(Completion& completion) {
   if ((descriptor.backend_flags & of(blocked, direction)) == 0) {
     if (auto result = try_now(completion, Try::first)) return result;
   }
+  if (auto looked = look_for(descriptor, direction); !looked) {
+    return std::unexpected(looked.error());
+  }
   completion.note = waiting;
   watch(descriptor, direction, true);
   return std::nullopt;
+}
+
+Expected<void> ReadinessBackend::look_for(Descriptor& descriptor, Direction direction) noexcept {
+  if (direction != Direction::out || (descriptor.backend_flags & added_writing) != 0) return {};
+  auto added = add_writing(descriptor);
+  if (added) descriptor.backend_flags |= added_writing;
+  return added;
 }
 
 // What the result tells of the descriptor's readiness is noted. It was added before, so
@@ -128,7 +142,7 @@ bool ReadinessBackend::tells_by_being_short(const Operation& operation, std::uin
 }
 
 std::optional<Result> ReadinessBackend::cancel(Completion& completion) {
-  if (Blocking::has(completion)) return blocking_.cancel(completion);
+  if (Blocking::has(completion)) return cancel_on_thread(completion);
   completion.note = 0;
   watch(completion.descriptor(), completion.operation().type->direction, false);
   return std::unexpected(Errc::operation_canceled);
@@ -137,19 +151,22 @@ std::optional<Result> ReadinessBackend::cancel(Completion& completion) {
 // Waiting --------------------------------------------------------------------------
 
 Expected<void> ReadinessBackend::sleep(Instant until) {
+  if (auto works = still_works(); !works) return works;
   disarm();
   const Instant at = begin_of_wait(until);
   const bool sleeps = until > at && waker_.begin_sleep();
   const auto polled = poll(sleeps ? until : at, at);
   if (sleeps) waker_.end_sleep();
   slept_ = true;
-  return polled;
+  return unless_lost(polled);
 }
 
 Expected<void> ReadinessBackend::collect(CompletionQueue& done) {
-  disarm();
   Expected<void> polled;
-  if (!std::exchange(slept_, false)) polled = poll(Instant(), Instant());
+  if (still_works()) {
+    disarm();
+    if (!std::exchange(slept_, false)) polled = unless_lost(poll(Instant(), Instant()));
+  }
   done.take(ended_);
   blocking_.collect(done);
   return polled;

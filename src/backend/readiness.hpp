@@ -31,9 +31,12 @@ class ReadinessBackend : public NativeBackend {
 
   // The poller ----------------------------------------------------------------------
 
-  /// From now on the readiness of a descriptor is told, each change of it at least. false:
-  /// the system polls no such descriptor.
+  /// From now on readiness for reading is told, each change of it at least. false: the system
+  /// polls no such descriptor.
   virtual Expected<bool> add(Descriptor& descriptor) noexcept = 0;
+  /// And that for writing, too. Most can always be written, and of each time that a Unix
+  /// socket's peer has read its own end would be told.
+  virtual Expected<void> add_writing(Descriptor&) noexcept { return {}; }
   /// Of one that was added, and is still open.
   virtual void remove(Descriptor& descriptor) noexcept = 0;
   /// Whether an operation waits in a direction: for pollers that tell a state and not its
@@ -68,6 +71,7 @@ class ReadinessBackend : public NativeBackend {
     always_try_out = 128,  //
     first_of_way = 256,    // a sys::Unwaiting
     last_of_way = 512,
+    added_writing = 1024,
   };
   [[nodiscard]] static std::uint32_t of(std::uint32_t flag, Direction direction) noexcept {
     return direction == Direction::out ? flag << 1 : flag;
@@ -79,6 +83,7 @@ class ReadinessBackend : public NativeBackend {
     return static_cast<sys::Unwaiting>(descriptor.backend_flags / first_of_way & 3);
   }
   static void set_way(Descriptor& descriptor, sys::Unwaiting way) noexcept;
+  Expected<void> look_for(Descriptor& descriptor, Direction direction) noexcept;
   Expected<void> know_first(Descriptor& descriptor, const Operation& operation);
   enum class Try : std::uint8_t { first, again };
   static std::optional<Result> try_now(const Completion& completion, Try which) noexcept;

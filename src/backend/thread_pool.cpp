@@ -3,8 +3,11 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <memory>
 #include <new>
 #include <utility>
+
+#include "sys/posix.hpp"
 
 namespace wev {
 
@@ -12,11 +15,27 @@ struct ThreadPool::Thread : Allocated {
   pthread_t id{};
 };
 
-ThreadPool::ThreadPool(Options options) noexcept : options_(options) {}
+ThreadPool::ThreadPool(Options options) noexcept : options_(options), forks_(sys::forks()) {}
 
 ThreadPool::~ThreadPool() { join(); }
 
+// Of the parent's threads none is here, and who holds or waits for what is shared with them
+// will not let go of it.
+void ThreadPool::renew_after_fork() noexcept {
+  const unsigned forks = sys::forks();
+  if (forks_.exchange(forks, std::memory_order_relaxed) == forks) return;
+  std::construct_at(&join_mutex_);
+  std::construct_at(&mutex_);
+  std::construct_at(&wanted_);
+  while (!queue_.empty()) queue_.pop_front();
+  for (; !threads_.empty(); threads_.pop_back()) delete threads_.back();
+  idle_ = 0;
+  waiting_ = 0;
+  joining_ = false;
+}
+
 bool ThreadPool::submit(Work& work) noexcept {
+  renew_after_fork();
   const std::lock_guard lock(mutex_);
   const std::size_t most = options_.threads > 0 ? options_.threads : 1;
   // One that join() waits for may be about to end: it does so only where there is no work.
@@ -69,6 +88,7 @@ void* ThreadPool::serve(void* self) noexcept {
 }
 
 bool ThreadPool::withdraw(Work& work) noexcept {
+  renew_after_fork();
   const std::lock_guard lock(mutex_);
   if (!work.linked()) return false;
   work.unlink();
@@ -77,6 +97,7 @@ bool ThreadPool::withdraw(Work& work) noexcept {
 }
 
 void ThreadPool::join() noexcept {
+  renew_after_fork();
   const std::lock_guard one_at_a_time(join_mutex_);
   std::unique_lock lock(mutex_);
   joining_ = true;

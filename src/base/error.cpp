@@ -17,6 +17,7 @@ const char* words_of(Errc code) noexcept {
     case Errc::closed: return "the channel is closed";
     case Errc::end_of_stream: return "the stream ended early";
     case Errc::never_drained: return "callbacks begin operations again while the loop is drained";
+    case Errc::forked: return "the loop belongs to the parent process";
     case Errc::no_such_backend: return "WEV_BACKEND names no backend of this platform";
   }
   return "unknown wev error";

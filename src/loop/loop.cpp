@@ -301,9 +301,12 @@ std::expected<void, Error> Loop::drain() {
       break;
     }
     cancel_each(submissions_);
+    const std::size_t lent_before = lent_;
     if (auto called = turn(RunMode::once); !called) {
-      outcome = std::unexpected(called.error());
-      break;
+      if (outcome) outcome = std::unexpected(called.error());
+      take_back();
+      (void)deliver_ended();
+      if (lent_ >= lent_before) break;
     }
   }
   if (outcome) backend_.quiesce();
@@ -456,14 +459,12 @@ std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
     return look_is_due() ? look() : std::expected<void, Error>();
   }
   const Completion* first = timers_.first();
-  if (auto slept = backend_.sleep(first != nullptr ? first->deadline_ : never); !slept) {
-    return slept;
-  }
+  const auto slept = backend_.sleep(first != nullptr ? first->deadline_ : never);
   const Instant before = now_;
   auto collected = collect();
   // What came before the end of the sleep is there, but when that was nobody knows.
   seen_until_ = before;
-  return collected;
+  return slept ? collected : slept;
 }
 
 // Of a loop that always has something else to do.
@@ -777,6 +778,23 @@ void Loop::answer_cancels(Completion& target) {
     leave_target(*cancel);
     end(*cancel, canceled ? Result(0) : Result(std::unexpected(Errc::too_late)));
   }
+}
+
+// All that a backend has which is lost.
+void Loop::take_back() {
+  const auto take = [this](Completion& completion) {
+    if (!completion.has(Completion::in_backend)) return;
+    const auto left = backend_.cancel(completion);
+    if (!left) return;
+    completion.clear(Completion::in_backend);
+    --in_backend_;
+    end(completion, *left);
+  };
+  loose_.for_each_backwards(take);
+  descriptors_.for_each([&take](Descriptor& descriptor) {
+    for (List<Completion>& queue : descriptor.queues) queue.for_each_backwards(take);
+    if (descriptor.close != nullptr) take(*descriptor.close);
+  });
 }
 
 // Last first: what stands behind must not be started by the end of what is in front of it.

@@ -22,6 +22,19 @@ Error last_error() noexcept;
 /// A system call's return value: a count, or -1 and errno.
 Result to_result(ssize_t returned) noexcept;
 
+/// How many fork()s lie between this process and the first of its program.
+unsigned forks() noexcept;
+
+/// Remembers the process that something was made in.
+class Origin {
+ public:
+  /// This is a child of that one, and shares with it what it was made of.
+  [[nodiscard]] bool is_parent() const noexcept { return forks_ != forks(); }
+
+ private:
+  const unsigned forks_ = forks();
+};
+
 /// Writing what nobody will read raises SIGPIPE. From the first call on it is
 /// blocked in the calling thread, so that it ends no program.
 void block_sigpipe() noexcept;

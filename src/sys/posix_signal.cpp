@@ -25,6 +25,7 @@ struct Watch : Allocated {
   int reader = -1;                    // who watches knows it by this
   std::atomic<int> writer{-1};        // -1: nobody watches
   std::atomic<unsigned> handlers{0};  // that may be about to write
+  std::atomic<unsigned> forks{0};     // of the process that watches: no child counts for it
 };
 
 struct WatchedSignal {
@@ -44,10 +45,12 @@ constinit Immortal<Signals> signals;
 // here: hence the sequential consistency of both.
 void on_signal(int signal) noexcept {
   const int saved = errno;
+  const unsigned here = forks();
   const WatchedSignal& watched = signals.value.all[static_cast<std::size_t>(signal)];
   for (Watch* watch = watched.first.load(); watch != nullptr; watch = watch->next) {
     watch->handlers.fetch_add(1);
-    if (const int writer = watch->writer.load(); writer >= 0) count_up(writer);
+    const int writer = watch->writer.load();
+    if (writer >= 0 && watch->forks.load() == here) count_up(writer);
     watch->handlers.fetch_sub(1);
   }
   errno = saved;
@@ -104,6 +107,7 @@ Result watch_with(const Counter& counter, int signal) noexcept {
   }
   ++watched.watches;
   watch->reader = counter.reader;
+  watch->forks.store(forks());
   watch->writer.store(counter.writer);
   return static_cast<std::size_t>(counter.reader);
 }

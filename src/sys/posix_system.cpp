@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 
@@ -21,6 +22,18 @@
 #include "wev/base/address.hpp"
 
 namespace wev::sys {
+
+// Forking ------------------------------------------------------------------------
+
+namespace {
+std::atomic<unsigned> forks_so_far{0};
+}
+
+unsigned forks() noexcept {
+  [[maybe_unused]] static const int registered = ::pthread_atfork(
+      nullptr, nullptr, [] { forks_so_far.fetch_add(1, std::memory_order_relaxed); });
+  return forks_so_far.load(std::memory_order_relaxed);
+}
 
 // SIGPIPE ------------------------------------------------------------------------
 

@@ -584,6 +584,20 @@ TEST_P(NativeContract, MoreBuffersThanOneCallTakesLeaveTheRestForTheNext) {
   EXPECT_END(rest, Result(3000 - 2 * most_buffers));
 }
 
+// Closing ------------------------------------------------------------------------------------
+
+TEST_P(NativeContract, AListenerInUseGivesItsAddressBackInTheTurnOfItsClose) {
+  Address address;
+  const int listener = listen_at(address);
+  Probe& accepting = start("accepting", op::accept(listener));
+  look();
+  Probe& closed = start("closed", op::close(listener));
+  look();
+  EXPECT_END(accepting, Errc::operation_canceled);
+  EXPECT_END(closed, Result(0));
+  EXPECT_EQ(perform(op::bind(socket(), address)), Result(0));
+}
+
 // Connecting ---------------------------------------------------------------------------------
 
 // The error of a connection is the connect's, not that of a receive beside it.

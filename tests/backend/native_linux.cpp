@@ -1,5 +1,6 @@
 // What only Linux exhibits.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -7,8 +8,10 @@
 #include <atomic>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "rig/native.hpp"
+#include "support/fd.hpp"
 #include "support/system.hpp"
 #include "support/threads.hpp"
 
@@ -59,6 +62,47 @@ TEST_P(NativeContract, AWakeThatComesLateCostsNoneOfTheNext) {
   }
   join();
   look();
+}
+
+// epoll tells of each time that a Unix socket's peer has read. Who has never had to wait for
+// that is not woken.
+TEST(Epoll, APeerThatReadsDoesNotWakeWhoNeverHadToWait) {
+  auto backend = make_backend({.kind = BackendKind::epoll});
+  ASSERT_TRUE(backend);
+  Loop loop(std::move(*backend));
+  const std::array<int, 2> ends = open_socket_pair(Blocks::no);
+  const Fd ours(ends[0]);
+  const Fd peers(ends[1]);
+  pollfd polled{loop.pollable().value_or(-1), POLLIN, 0};
+  Completion writing;
+  std::size_t written = 0;
+  const auto write = [&](std::span<const std::byte> bytes) {
+    loop.add(writing, op::send(ours, bytes), &written, [](void* sum, Loop&, Completion&, Result r) {
+      *static_cast<std::size_t*>(sum) += r.value_or(0);
+      return Action::disarm;
+    });
+  };
+  std::vector<char> buffer(1'000'000);
+  for (int i = 0; i < 3; ++i) {
+    write(bytes_of("hello"));
+    EXPECT_TRUE(loop.run());
+    EXPECT_TRUE(loop.tick(RunMode::no_wait));
+    EXPECT_EQ(::read(peers, buffer.data(), buffer.size()), 5);
+    EXPECT_EQ(::poll(&polled, 1, 0), 0);
+  }
+  // Who has to wait is woken.
+  const std::vector<std::byte> much(10'000);
+  for (written = 0; written < buffer.size() && loop.active() == 0;) {
+    write(much);
+    EXPECT_TRUE(loop.tick(RunMode::no_wait));
+    EXPECT_TRUE(loop.tick(RunMode::no_wait));
+  }
+  EXPECT_EQ(loop.active(), 1u);
+  EXPECT_EQ(::poll(&polled, 1, 0), 0);
+  EXPECT_GT(::read(peers, buffer.data(), buffer.size()), 0);
+  EXPECT_EQ(::poll(&polled, 1, 0), 1);
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(loop.active(), 0u);
 }
 
 TEST_P(NativeContract, TheEndOfATerminalsOtherSideIsToldAsAnError) {

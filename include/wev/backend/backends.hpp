@@ -10,6 +10,16 @@
 //   wev::Loop loop(std::move(*backend));
 //
 // Options of other platforms are ignored, so that the same lines run everywhere.
+// Fork       A child of fork() has copies of its parent's loops, which are of no use to it: what
+//            would wait ends with Errc::forked there, and so do run() and tick() where they
+//            would sleep. Operations in flight stay the parent's. The child can let go of all it
+//            has: destroying handles closes its own descriptors, drain() ends what was lent, and
+//            nothing that it does to them reaches the parent. It makes a loop of its own, on
+//            which descriptors that it inherited, a listener for example, work as any. A Signal
+//            of the parent's counts nothing in the child; a ThreadPool begins anew there, with
+//            no thread, and what it had to do is the parent's. Other threads of the parent do
+//            not exist in the child: it is best forked while none turns a loop. What makes a
+//            process without the handlers of pthread_atfork (clone, _Fork) is not noticed.
 #pragma once
 
 #include <cstdint>
@@ -73,7 +83,8 @@ struct NativeOptions {
   /// The same for files. Should be another one: what the program runs may wait for anything.
   ThreadPool* file_pool = nullptr;
   /// io_uring: how many operations go to the kernel in one call, rounded up to a
-  /// power of two. More than that take several calls.
+  /// power of two. More than that take several calls. From 64 on the ring takes 128 KiB more:
+  /// the kernel finds what is cancelled in a table whose size goes by it.
   unsigned ring_entries = 256;
   /// LinuxFeatures that are not used though they are there; for tests.
   std::uint32_t without = 0;

@@ -10,10 +10,13 @@
 // stays until join(). No signal is delivered to them.
 //
 // Thread     Any, for all of its members, but for the destructor.
+// Fork       In a child it begins anew, without threads and work, when one of the child's threads
+//            first uses it.
 // Lifetime   Outlives the loops that use it. Work belongs to the caller and
 //            stays alive until its run() has returned, or withdraw() was true.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
@@ -65,6 +68,7 @@ class ThreadPool : public Allocated {
  private:
   struct Thread;
 
+  void renew_after_fork() noexcept;
   [[nodiscard]] bool start_thread() noexcept;
   static void* serve(void* self) noexcept;
 
@@ -78,6 +82,7 @@ class ThreadPool : public Allocated {
   std::size_t idle_ = 0;
   std::size_t waiting_ = 0;  // work in queue_
   bool joining_ = false;
+  std::atomic<unsigned> forks_;  // when it was made, or begun anew
 };
 
 }  // namespace wev

@@ -42,6 +42,7 @@ enum class Errc : std::uint16_t {
   end_of_stream,           ///< there were fewer bytes than had to be read
   never_drained,           ///< callbacks begin something again and again, see Loop::drain
   no_such_backend,         ///< WEV_BACKEND names none of this platform, see make_backend
+  forked,                  ///< the loop is one of the process that this one was forked from
 };
 
 /// Why a Resolver has no address for a name.
@@ -132,6 +133,7 @@ class Error {
       case Errc::end_of_stream: return std::errc::no_message_available;
       case Errc::never_drained: return std::errc::device_or_resource_busy;
       case Errc::no_such_backend: return std::errc::invalid_argument;
+      case Errc::forked: return std::errc::operation_not_permitted;
     }
     return std::errc{};
   }

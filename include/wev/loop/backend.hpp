@@ -10,7 +10,12 @@
 //            nullopt until collect() pushes it or cancel() returns its result; before and
 //            after that it is not touched.
 // Errors     What is wrong with one operation is that operation's result. An error of
-//            collect(), sleep() or arm() means that the backend is lost.
+//            collect(), sleep() or arm() means that the backend is lost. From then on sleep()
+//            and arm() fail with it, and what would wait or block ends with it. What is in
+//            flight comes home: collect(), which does not fail any more, hands out what had
+//            ended, and after that cancel() returns a result for each that is left.
+// Fork       In a child of fork() the parent's native backends are lost in that way, by
+//            Errc::forked, without having touched what the two share.
 #pragma once
 
 #include <optional>

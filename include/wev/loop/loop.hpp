@@ -318,6 +318,7 @@ class Loop : public Allocated {
   void cancel_each(List<Completion>& list);
   void cancel_queues(Descriptor& descriptor);
   void cancel_everything();
+  void take_back();
   void deliver(Completion& completion) noexcept;
   void rearm(Completion& completion);
 
