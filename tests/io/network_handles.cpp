@@ -68,9 +68,8 @@ TEST_P(Network, ATcpHandleConnectsCarriesBytesAndHalfCloses) {
     EXPECT_TRUE(down);
     std::array<std::byte, 16> buffer{};
     std::expected<std::size_t, TransferError> received = 0;
-    request.start(
-        ends.server->read_exactly(buffer),
-        [&received](std::expected<std::size_t, TransferError> size) { received = size; });
+    request.start(ends.server->read_exactly(buffer),
+                  [&received](std::expected<std::size_t, TransferError> size) { received = size; });
     run();
     ASSERT_FALSE(received);
     EXPECT_EQ(received.error(), Errc::end_of_stream);
