@@ -38,7 +38,7 @@ void unpoison([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t size) 
 
 class Shelf {
  public:
-  void* take(std::size_t size) noexcept {
+  void* take(std::size_t size, std::size_t& kept) noexcept {
     if (first_ == nullptr) {
       void* memory = std::malloc(size);
       if (memory != nullptr) ++may_keep_;
@@ -48,13 +48,16 @@ class Shelf {
     unpoison(block, size);
     first_ = block->next;
     ++may_keep_;
+    kept -= size;
     return block;
   }
 
   // false: it has as many as it may.
-  bool keep(void* memory, std::size_t size) noexcept {
+  bool keep(void* memory, std::size_t size, std::size_t& kept) noexcept {
     if (may_keep_ == 0) return false;
     --may_keep_;
+    if (kept + size > FramePool::most_kept) return false;
+    kept += size;
     first_ = new (memory) Block{first_};
     poison(reinterpret_cast<std::byte*>(memory) + sizeof(Block), size - sizeof(Block));
     return true;
@@ -67,7 +70,6 @@ class Shelf {
       first_ = block->next;
       std::free(block);
     }
-    may_keep_ = 0;
   }
 
  private:
@@ -80,13 +82,14 @@ constexpr std::size_t shelves = FramePool::largest / FramePool::granularity;
 
 struct Pool {
   Shelf shelf[shelves];
+  std::size_t kept = 0;  // bytes
   bool used = false;
   bool over = false;  // the thread is ending: nothing is kept any more
 };
 constinit thread_local Pool pool;
 
 void end_pool() noexcept {
-  for (std::size_t i = 0; i < shelves; ++i) pool.shelf[i].clear((i + 1) * FramePool::granularity);
+  FramePool::trim();
   pool.over = true;
 }
 
@@ -108,15 +111,20 @@ void* FramePool::allocate(std::size_t size) noexcept {
   // As large as any of its class: another thread may keep it.
   if (pool.over) return std::malloc((i + 1) * granularity);
   if (!pool.used) begin_pool();
-  return pool.shelf[i].take((i + 1) * granularity);
+  return pool.shelf[i].take((i + 1) * granularity, pool.kept);
 }
 
 void FramePool::release(void* memory, std::size_t size) noexcept {
   if (size <= largest && !pool.over) {
     const std::size_t i = index_of(size);
-    if (pool.shelf[i].keep(memory, (i + 1) * granularity)) return;
+    if (pool.shelf[i].keep(memory, (i + 1) * granularity, pool.kept)) return;
   }
   std::free(memory);
+}
+
+void FramePool::trim() noexcept {
+  for (std::size_t i = 0; i < shelves; ++i) pool.shelf[i].clear((i + 1) * granularity);
+  pool.kept = 0;
 }
 
 }  // namespace wev

@@ -18,7 +18,7 @@ void Strand::start(Scheduler& scheduler, PromiseBase& task) noexcept {
 void Strand::cancel() noexcept {
   if (cancel_asked_) return;
   cancel_asked_ = true;
-  interrupt();
+  if (waiter_ != nullptr) scheduler_->interrupt(*this);
 }
 
 void Strand::interrupt() noexcept {
@@ -64,6 +64,21 @@ void Strand::drive() noexcept {
     }
   }
   if (ended_) on_end_(*this);
+}
+
+// A scope cancels the strands in it, which may wait for scopes: one after the other, not one
+// inside of the other, however deep that is.
+void Scheduler::interrupt(Strand& strand) noexcept {
+  strand.cancel_next_ = nullptr;
+  *last_interrupted_ = &strand;
+  last_interrupted_ = &strand.cancel_next_;
+  if (std::exchange(interrupting_, true)) return;
+  while (Strand* next = interrupted_) {
+    interrupted_ = next->cancel_next_;
+    if (interrupted_ == nullptr) last_interrupted_ = &interrupted_;
+    next->interrupt();
+  }
+  interrupting_ = false;
 }
 
 // Those that are ready ----------------------------------------------------------------

@@ -218,4 +218,23 @@ TEST(FramePool, AFrameMadeWhileAThreadEndsIsAsLargeAsItsSizeClass) {
   FramePool::release(late, 70);
 }
 
+// A burst is forgotten but for what a warm program needs.
+TEST(FramePool, KeepsNoMoreThanItsLimitAndNothingAfterATrim) {
+  on_new_thread([] {
+    constexpr std::size_t size = 4'096;
+    std::vector<void*> burst(2 * FramePool::most_kept / size);
+    const auto allocations_of_a_burst = [&burst] {
+      const std::size_t before = allocations();
+      for (void*& memory : burst) memory = FramePool::allocate(size);
+      const std::size_t made = allocations() - before;
+      for (void* memory : burst) FramePool::release(memory, size);
+      return made;
+    };
+    EXPECT_EQ(allocations_of_a_burst(), burst.size());
+    EXPECT_EQ(allocations_of_a_burst(), burst.size() / 2);
+    FramePool::trim();
+    EXPECT_EQ(allocations_of_a_burst(), burst.size());
+  });
+}
+
 }  // namespace wev::test

@@ -580,6 +580,31 @@ TEST_P(Contract, AnIntervalCountsItsPeriodsAndIsNeverEarly) {
   EXPECT_TRUE(run_task(rig(), loop(), task()));
 }
 
+// However deep they are: no stack for each.
+TEST_P(Contract, ScopesInsideOfScopesAreCanceledOneAfterTheOther) {
+  struct Nest {
+    static Task<Expected<void>> of(int depth) {
+      if (depth == 0) co_return co_await sleep(1h);
+      co_return co_await timeout(1h, of(depth - 1));
+    }
+  };
+  Root<Expected<void>> root(loop(), Nest::of(20'000));
+  look();
+  root.cancel();
+  run();
+  ASSERT_TRUE(root.done());
+  EXPECT_FAILED(root.take(), Errc::operation_canceled);
+}
+
+TEST_P(Contract, TasksInsideOfTasksThatWereNeverBegunAreDropped) {
+  const auto wrap = [](Task<> inner) -> Task<> { co_await std::move(inner); };
+  Task<> chain;
+  for (int i = 0; i < 200'000; ++i) chain = wrap(std::move(chain));
+  EXPECT_TRUE(chain.valid());
+  chain = {};
+  EXPECT_FALSE(chain.valid());
+}
+
 TEST_P(Contract, ASleepHasADeadline) {
   const auto task = [&]() -> Task<> {
     EXPECT_FAILED(co_await sleep(1h).within(1ms), Errc::timed_out);

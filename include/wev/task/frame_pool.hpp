@@ -6,8 +6,9 @@
 // made it: it then is that thread's.
 //
 // Memory     A thread keeps at most as many of a size class as it took from malloc
-//            for it. Frames above `largest` are malloc's own. What a thread keeps is
-//            freed when it ends.
+//            for it, and at most `most_kept` bytes in all, so that a burst of a million
+//            tasks is forgotten. Frames above `largest` are malloc's own. What a thread
+//            keeps is freed when it ends, or by trim().
 // Errors     nullptr: out of memory.
 #pragma once
 
@@ -19,11 +20,14 @@ class FramePool {
  public:
   static constexpr std::size_t granularity = 64;
   static constexpr std::size_t largest = 8192;
+  static constexpr std::size_t most_kept = std::size_t{8} * 1024 * 1024;
 
   /// On the calling thread's pool.
   [[nodiscard]] static void* allocate(std::size_t size) noexcept;
   /// `size` as given to allocate().
   static void release(void* memory, std::size_t size) noexcept;
+  /// Frees what the calling thread keeps.
+  static void trim() noexcept;
 };
 
 }  // namespace wev

@@ -115,6 +115,7 @@ class Strand : private Link {
   PromiseBase* parked_ = nullptr;  // goes on when the wait is over
   Waiter* waiter_ = nullptr;       // until it is over, or was cancelled
   Strand* ready_next_ = nullptr;   // in the scheduler's list
+  Strand* cancel_next_ = nullptr;  // in its list of those to interrupt
   std::uint32_t shields_ = 0;
   bool woken_ = false;
   bool started_ = false;
@@ -161,18 +162,22 @@ class Scheduler {
   friend class Strand;
 
   void make_ready(Strand& strand) noexcept;
+  void interrupt(Strand& strand) noexcept;
   void run(Strand* first) noexcept;
   static Action on_turn(void* self, Loop&, Completion&, Result) noexcept;
 
   Loop& loop_;
   Strand* first_ = nullptr;  // ready
   Strand** last_ = &first_;
+  Strand* interrupted_ = nullptr;  // cancelled, and what they wait for is still to be told
+  Strand** last_interrupted_ = &interrupted_;
   Completion completion_;  // lent while strands are ready and none runs
   Settled settled_ = nullptr;
   std::size_t suspensions_ = 0;
   std::size_t cancel_at_ = 0;
   Strand* to_cancel_ = nullptr;
   bool running_ = false;
+  bool interrupting_ = false;
 };
 
 inline Loop& Strand::loop() const noexcept { return scheduler_->loop(); }

@@ -271,6 +271,13 @@ struct ReturningPromise<void> : TaskPromise<void> {
 
 }  // namespace internal
 
+namespace internal {
+
+/// Destroys a task that was not begun: those that it was given, after it and not inside of that.
+void drop_unbegun(PromiseBase& task) noexcept;
+
+}  // namespace internal
+
 // The task --------------------------------------------------------------------------
 
 template <class T = void>
@@ -331,7 +338,9 @@ class [[nodiscard("a task begins when it is awaited")]] Task {
 
   explicit Task(promise_type& promise) noexcept : promise_(&promise) {}
   void reset() noexcept {
-    if (promise_ != nullptr) std::exchange(promise_, nullptr)->self.destroy();
+    promise_type* promise = std::exchange(promise_, nullptr);
+    if (promise == nullptr) return;
+    promise->strand == nullptr ? internal::drop_unbegun(*promise) : promise->self.destroy();
   }
 
   promise_type* promise_ = nullptr;
