@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -75,6 +76,24 @@ Error to_error(int status, int rcode) {
   }
 }
 
+// What tells that a file was replaced or written to.
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t number = 0;
+  off_t size = -1;  // -1: there is none
+  timespec changed{};
+
+  static FileIdentity of(const char* path) {
+    struct stat status{};
+    if (::stat(path, &status) != 0) return {};
+    return {status.st_dev, status.st_ino, status.st_size, status.st_ctim};
+  }
+  friend bool operator==(const FileIdentity& a, const FileIdentity& b) {
+    return a.device == b.device && a.number == b.number && a.size == b.size &&
+           a.changed.tv_sec == b.changed.tv_sec && a.changed.tv_nsec == b.changed.tv_nsec;
+  }
+};
+
 }  // namespace
 
 // A name on its way, then its addresses. Linked while it waits for its turn.
@@ -98,13 +117,21 @@ class Resolver::Channel : public Allocated {
   explicit Channel(Loop& loop) : loop_(loop) {}
   Expected<void> open(const ResolverOptions& options);
   void close();
+  /// Closes those it has replaced as well.
+  void close_all();
+  /// Whether resolv.conf has changed since it was read.
+  bool is_outdated();
+  /// Another one with the same options.
+  Channel* renewed();
   void add(Query& query);
   void withdraw(Query& query);
 
  private:
   struct Watch;
 
+  Expected<void> keep(const ResolverOptions& options);
   Expected<void> set_servers(const ResolverOptions& options);
+  void retire(Channel& successor);
   void ask_next();
   void ask(Query& query);
   void fail_all(Error error);
@@ -132,6 +159,13 @@ class Resolver::Channel : public Allocated {
                                                              receive, send};
 
   Loop& loop_;
+  ResolverOptions options_;  // of what stands in the next three
+  Array<Address> servers_;
+  std::array<char, longest_server_list + 1> server_list_{};
+  std::array<char, longest_path + 1> resolv_conf_{};
+  FileIdentity read_;
+  Channel* newer_ = nullptr;  // has replaced it
+  Channel* older_ = nullptr;  // still has names
   ares_channel channel_ = nullptr;
   std::size_t at_once_ = 1;
   List<Query> waiting_;
@@ -304,6 +338,8 @@ ares_ssize_t Resolver::Channel::send(ares_socket_t fd, const iovec* buffers, int
 Expected<void> Resolver::Channel::open(const ResolverOptions& options) {
   static const int initialized = ares_library_init(ARES_LIB_INIT_ALL);
   if (initialized != ARES_SUCCESS) return std::unexpected(to_error(initialized, no_rcode));
+  if (auto kept = keep(options); !kept) return kept;
+  read_ = FileIdentity::of(resolv_conf_.data());  // before it is read
   at_once_ = std::max<std::size_t>(options.at_once, 1);
   constexpr std::int64_t an_hour = 3'600'000;
   std::array<char, 3> lookups = {'f', 'b', '\0'};
@@ -315,9 +351,11 @@ Expected<void> Resolver::Channel::open(const ResolverOptions& options) {
   settings.lookups = lookups.data() + (options.hosts_file ? 0 : 1);
   settings.sock_state_cb = on_socket_state;
   settings.sock_state_cb_data = this;
+  settings.resolvconf_path = resolv_conf_.data();
   // No domains: some versions do not look at ARES_FLAG_NOSEARCH here.
   int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-              ARES_OPT_SOCK_STATE_CB | (options.search ? 0 : ARES_OPT_DOMAINS);
+              ARES_OPT_SOCK_STATE_CB | ARES_OPT_RESOLVCONF |
+              (options.search ? 0 : ARES_OPT_DOMAINS);
 #ifdef ARES_OPT_UDP_MAX_QUERIES
   // A socket for each question: c-ares 1.34 counts a malformed answer as a failed
   // try of all questions on its socket.
@@ -332,10 +370,54 @@ Expected<void> Resolver::Channel::open(const ResolverOptions& options) {
   return set_servers(options);
 }
 
+// The caller's may be gone when they are needed again.
+Expected<void> Resolver::Channel::keep(const ResolverOptions& options) {
+  constexpr std::string_view usual = "/etc/resolv.conf";
+  const std::string_view path = options.resolv_conf.empty() ? usual : options.resolv_conf;
+  if (options.servers.size() > most_servers || options.server_list.size() > longest_server_list ||
+      path.size() > longest_path) {
+    return std::unexpected(std::errc::invalid_argument);
+  }
+  for (const Address& server : options.servers) {
+    if (!servers_.push_back(server)) return std::unexpected(std::errc::not_enough_memory);
+  }
+  std::ranges::copy(options.server_list, server_list_.begin());
+  std::ranges::copy(path, resolv_conf_.begin());
+  options_ = options;
+  options_.servers = {servers_.data(), servers_.size()};
+  options_.server_list = {server_list_.data(), options.server_list.size()};
+  options_.resolv_conf = {resolv_conf_.data(), path.size()};
+  return {};
+}
+
+bool Resolver::Channel::is_outdated() { return !(FileIdentity::of(resolv_conf_.data()) == read_); }
+
+Resolver::Channel* Resolver::Channel::renewed() {
+  auto* channel = new (std::nothrow) Channel(loop_);
+  if (channel == nullptr) return nullptr;
+  if (!channel->open(options_)) {
+    channel->close();
+    return nullptr;
+  }
+  retire(*channel);
+  return channel;
+}
+
+// What it has not asked yet the successor does; what it has it ends itself.
+void Resolver::Channel::retire(Channel& successor) {
+  newer_ = &successor;
+  successor.older_ = this;
+  while (!waiting_.empty()) {
+    Query& query = waiting_.pop_front();
+    query.channel = &successor;
+    successor.waiting_.push_back(query);
+  }
+  if (asked_ == 0) close();
+}
+
 Expected<void> Resolver::Channel::set_servers(const ResolverOptions& options) {
   int status = ARES_SUCCESS;
   if (!options.servers.empty()) {
-    if (options.servers.size() > most_servers) return std::unexpected(std::errc::invalid_argument);
     std::array<ares_addr_port_node, most_servers> nodes{};
     for (std::size_t i = 0; i < options.servers.size(); ++i) {
       const Address& server = options.servers[i];
@@ -351,19 +433,25 @@ Expected<void> Resolver::Channel::set_servers(const ResolverOptions& options) {
     }
     status = ares_set_servers_ports(channel_, nodes.data());
   } else if (!options.server_list.empty()) {
-    std::array<char, longest_server_list + 1> text{};
-    if (options.server_list.size() > longest_server_list) {
-      return std::unexpected(std::errc::invalid_argument);
-    }
-    std::ranges::copy(options.server_list, text.begin());
-    status = ares_set_servers_ports_csv(channel_, text.data());
+    status = ares_set_servers_ports_csv(channel_, server_list_.data());
   }
   if (status == ARES_SUCCESS) return {};
   if (status == ARES_ENOMEM) return std::unexpected(std::errc::not_enough_memory);
   return std::unexpected(std::errc::invalid_argument);
 }
 
+void Resolver::Channel::close_all() {
+  for (Channel* channel = this; channel != nullptr;) {
+    Channel* older = channel->older_;
+    channel->close();
+    channel = older;
+  }
+}
+
 void Resolver::Channel::close() {
+  if (newer_ != nullptr) newer_->older_ = older_;
+  if (older_ != nullptr) older_->newer_ = newer_;
+  newer_ = older_ = nullptr;
   if (channel_ != nullptr) ares_destroy(channel_);
   channel_ = nullptr;
   fail_waiting(Errc::operation_canceled);
@@ -479,6 +567,7 @@ void Resolver::Channel::drop_unwanted() {
 }
 
 void Resolver::Channel::set_timer() {
+  if (newer_ != nullptr && asked_ == 0) return close();
   looks_soon_ = false;
   timeval left{};
   if (asked_ == 0 || ares_timeout(channel_, nullptr, &left) == nullptr) return take_timer_back();
@@ -549,7 +638,7 @@ Action ResolveRequest::on_delivery(void* self, Loop&, Completion&, Result) {
 // The resolver ----------------------------------------------------------------------
 
 Resolver::~Resolver() {
-  if (channel_ != nullptr) channel_->close();
+  if (channel_ != nullptr) channel_->close_all();
 }
 
 Expected<void> Resolver::open(const ResolverOptions& options) noexcept {
@@ -562,6 +651,12 @@ Expected<void> Resolver::open(const ResolverOptions& options) noexcept {
   }
   channel_ = channel;
   return {};
+}
+
+// Where there is no memory the next name may have more.
+void Resolver::take_up_changes() noexcept {
+  if (!channel_->is_outdated()) return;
+  if (Channel* renewed = channel_->renewed()) channel_ = renewed;
 }
 
 void Resolver::start(ResolveRequest& request, std::string_view name, std::uint16_t port) noexcept {
@@ -582,6 +677,7 @@ void Resolver::start(ResolveRequest& request, std::string_view name, std::uint16
     delete std::exchange(request.query_, nullptr);
     return request.fail(std::errc::not_enough_memory);
   }
+  take_up_changes();
   query->channel = channel_;
   channel_->add(*query);
 }

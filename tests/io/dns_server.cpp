@@ -40,7 +40,8 @@ std::array<std::uint8_t, 16> ipv6_bytes(unsigned number) {
 }
 
 struct Question {
-  std::string label;  // the first one of the name
+  std::string name;
+  std::string label;  // the first one of it
   Type type;
   std::size_t end;
 };
@@ -51,7 +52,11 @@ Question parse(const Bytes& message) {
   const std::size_t size = message.at(at);
   question.label.assign(message.begin() + static_cast<std::ptrdiff_t>(at) + 1,
                         message.begin() + static_cast<std::ptrdiff_t>(at + 1 + size));
-  while (message.at(at) != 0) at += message[at] + 1u;
+  while (message.at(at) != 0) {
+    const auto begin = message.begin() + static_cast<std::ptrdiff_t>(at) + 1;
+    question.name += (question.name.empty() ? "" : ".") + std::string(begin, begin + message[at]);
+    at += message[at] + 1u;
+  }
   question.type = static_cast<Type>(message.at(at + 1) << 8 | message.at(at + 2));
   question.end = at + 5;
   return question;
@@ -105,15 +110,17 @@ Address ipv6_of(unsigned number, std::uint16_t port) {
   return Address::ipv6(ipv6_bytes(number), port);
 }
 
-DnsServer::DnsServer(Loop& loop) : loop_(loop) {
+DnsServer::DnsServer(Loop& loop, const Address& at) : loop_(loop) {
+  const bool ipv4 = at.family() == Address::Family::ipv4;
+  const SocketFamily family = ipv4 ? SocketFamily::ipv4 : SocketFamily::ipv6;
   const auto socket = [&](SocketType type) {
-    return static_cast<int>(loop_.perform(op::socket(SocketFamily::ipv4, type)).value());
+    return static_cast<int>(loop_.perform(op::socket(family, type)).value());
   };
   // Another program may have the same number on the other protocol.
   for (int tries = 0;; ++tries) {
     udp_ = socket(SocketType::datagram);
     tcp_ = socket(SocketType::stream);
-    address_ = Address::loopback();
+    address_ = at;
     EXPECT_TRUE(loop_.perform(op::bind(udp_, address_)));
     EXPECT_TRUE(loop_.perform(op::local_address(udp_, address_)));
     if (loop_.perform(op::bind(tcp_, address_))) break;
@@ -190,6 +197,7 @@ Bytes DnsServer::answer(Bytes message, bool tcp) {
   if (tcp) ++tcp_questions_;
   const Question question = parse(message);
   const std::string& label = question.label;
+  if (!tcp && (names_.empty() || names_.back() != question.name)) names_.push_back(question.name);
   if (label == "silent" || (label == "stuck" && tcp)) return {};
   if (label.starts_with("lossy") && heard_.insert(label + std::to_string(question.type)).second) {
     return {};

@@ -37,8 +37,8 @@ Address ipv6_of(unsigned number, std::uint16_t port);
 
 class DnsServer {
  public:
-  /// On 127.0.0.1.
-  explicit DnsServer(Loop& loop);
+  /// On 127.0.0.1, or ::1.
+  explicit DnsServer(Loop& loop, const Address& at = Address::loopback());
   /// REQUIRES: the loop was drained.
   ~DnsServer();
   DnsServer(const DnsServer&) = delete;
@@ -48,6 +48,8 @@ class DnsServer {
   /// How many questions came, over UDP and TCP.
   [[nodiscard]] std::size_t questions() const { return questions_; }
   [[nodiscard]] std::size_t tcp_questions() const { return tcp_questions_; }
+  /// What was asked for over UDP, each once where it came again at once.
+  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
 
  private:
   struct Connection {
@@ -71,6 +73,7 @@ class DnsServer {
   Address address_;
   std::size_t questions_ = 0;
   std::size_t tcp_questions_ = 0;
+  std::vector<std::string> names_;
   Completion receiving_;
   Completion accepting_;
   std::array<std::byte, 1024> buffer_{};

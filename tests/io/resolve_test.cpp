@@ -4,13 +4,19 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "io/dns_server.hpp"
 #include "support/allocations.hpp"
@@ -67,7 +73,34 @@ class Resolve : public testing::TestWithParam<BackendKind> {
     server_.reset();
     lookups_.clear();
     loop_.reset();
+    if (!resolv_conf_.empty()) ::unlink(resolv_conf_.c_str());
     EXPECT_EQ(open_descriptors(), descriptors_) << "descriptors leaked";
+  }
+
+  // A file in place of /etc/resolv.conf, replaced as tools do it.
+  const std::string& resolv_conf(std::string_view contents) {
+    if (resolv_conf_.empty()) {
+      resolv_conf_ = testing::TempDir() + "wev-XXXXXX";
+      ::close(::mkstemp(resolv_conf_.data()));
+    }
+    const std::string fresh = resolv_conf_ + "~";
+    std::ofstream(fresh) << contents;
+    EXPECT_EQ(std::rename(fresh.c_str(), resolv_conf_.c_str()), 0);
+    return resolv_conf_;
+  }
+  // nullptr: this user or system has no such address.
+  std::unique_ptr<DnsServer> server_at(const Address& address) {
+    const bool ipv4 = address.family() == Address::Family::ipv4;
+    const Result socket = loop_->perform(
+        op::socket(ipv4 ? SocketFamily::ipv4 : SocketFamily::ipv6, SocketType::datagram));
+    if (!socket) return nullptr;
+    const Result bound = loop_->perform(op::bind(static_cast<int>(*socket), address));
+    (void)loop_->perform(op::close(static_cast<int>(*socket)));
+    return bound ? std::make_unique<DnsServer>(*loop_, address) : nullptr;
+  }
+  void open_with(ResolverOptions options) {
+    options.timeout = long_time;
+    ASSERT_TRUE(resolver_->open(options));
   }
 
   void open(ResolverOptions options = {}, std::chrono::milliseconds timeout = long_time) {
@@ -135,6 +168,7 @@ class Resolve : public testing::TestWithParam<BackendKind> {
   std::size_t descriptors_ = 0;
   std::set<std::string> threads_;
   bool inside_ = false;
+  std::string resolv_conf_;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<DnsServer> server_;
   std::unique_ptr<Resolver> resolver_;
@@ -595,6 +629,144 @@ TEST_P(Resolve, ServersThatAreNoneAreRefused) {
     EXPECT_EQ(resolver_->open({}).error(), std::errc::not_enough_memory);
   }
   open({.servers = std::span(many).first(Resolver::most_servers)});
+}
+
+TEST_P(Resolve, AServerMayHaveAnIpv6Address) {
+  const auto server = server_at(Address::loopback_ipv6());
+  if (server == nullptr) GTEST_SKIP() << "this system has no IPv6";
+  const std::array servers = {server->address()};
+  open({.servers = servers});
+  const Lookup& h = lookup("h7.test");
+  const Lookup& large = lookup("large8.test");
+  run();
+  EXPECT_TRUE(h.found({ipv4_of(7, 80), ipv6_of(7, 80)}));
+  EXPECT_TRUE(large.found({ipv4_of(8, 80), ipv6_of(8, 80)}));
+  EXPECT_EQ(server_->questions(), 0u);
+  resolver_.reset();
+  EXPECT_TRUE(loop_->drain());
+}
+
+// resolv.conf ---------------------------------------------------------------------------
+
+// Each name is asked for with both families.
+TEST_P(Resolve, NamesAreLookedForBelowTheDomainsOfResolvConf) {
+  const std::array servers = {server_->address()};
+  open_with({.servers = servers, .resolv_conf = resolv_conf("search one.test two.test\n")});
+  const Lookup& missing = lookup("missing");
+  run();
+  EXPECT_TRUE(missing.failed(ResolveErrc::no_such_name));
+  const Lookup& found = lookup("h7");
+  run();
+  EXPECT_TRUE(found.found({ipv4_of(7, 80), ipv6_of(7, 80)}));
+  const Lookup& whole = lookup("missing.");
+  run();
+  EXPECT_TRUE(whole.failed(ResolveErrc::no_such_name));
+  EXPECT_EQ(server_->names(), (std::vector<std::string>{"missing.one.test", "missing.two.test",
+                                                        "missing", "h7.one.test", "missing"}));
+}
+
+TEST_P(Resolve, WithoutSearchNamesAreWhatTheyAre) {
+  const std::array servers = {server_->address()};
+  open_with({.servers = servers,
+             .search = false,
+             .resolv_conf = resolv_conf("search one.test two.test\n")});
+  const Lookup& missing = lookup("missing");
+  run();
+  EXPECT_TRUE(missing.failed(ResolveErrc::no_such_name));
+  EXPECT_EQ(server_->names(), std::vector<std::string>{"missing"});
+}
+
+TEST_P(Resolve, AChangedResolvConfIsNoticedByTheNextName) {
+  const std::array servers = {server_->address()};
+  open_with({.servers = servers, .resolv_conf = resolv_conf("search one.test\n")});
+  (void)lookup("h7");
+  run();
+  Lookup& silent = lookup("silent");
+  run_until_asked(4);
+  resolv_conf("search two.test\n");
+  const Lookup& after = lookup("h8");
+  while (after.calls == 0) ASSERT_TRUE(loop_->tick());
+  EXPECT_TRUE(after.found({ipv4_of(8, 80), ipv6_of(8, 80)}));
+  EXPECT_EQ(server_->names(),
+            (std::vector<std::string>{"h7.one.test", "silent.one.test", "h8.two.test"}));
+  EXPECT_EQ(silent.calls, 0) << "it goes on as it was asked";
+  cancel(silent);
+  run();
+  EXPECT_TRUE(silent.failed(Errc::operation_canceled));
+  (void)lookup("h9");
+  run();
+  EXPECT_EQ(server_->names().back(), "h9.two.test");
+}
+
+TEST_P(Resolve, TheServersOfAChangedResolvConfAreAsked) {
+  constexpr std::uint16_t port = 53;  // the only one that stands in no resolv.conf
+  const auto first = server_at(Address::ipv4({127, 0, 53, 1}, port));
+  const auto second = server_at(Address::ipv4({127, 0, 53, 2}, port));
+  if (first == nullptr || second == nullptr) GTEST_SKIP() << "only root can have port 53";
+  open_with({.search = false, .resolv_conf = resolv_conf("nameserver 127.0.53.1\n")});
+  (void)lookup("h7.test");
+  run();
+  resolv_conf("nameserver 127.0.53.2\n");
+  (void)lookup("h8.test");
+  run();
+  EXPECT_EQ(first->names(), std::vector<std::string>{"h7.test"});
+  EXPECT_EQ(second->names(), std::vector<std::string>{"h8.test"});
+  resolver_.reset();
+  EXPECT_TRUE(loop_->drain());
+}
+
+TEST_P(Resolve, DestroyedAfterChangesAllItsNamesAreCancelled) {
+  const std::array servers = {server_->address()};
+  open_with({.servers = servers, .resolv_conf = resolv_conf("search one.test\n"), .at_once = 1});
+  std::vector<Lookup*> silent;
+  for (int i = 0; i < 6; ++i) {
+    silent.push_back(&lookup("silent"));
+    silent.push_back(&lookup("silent"));
+    ASSERT_TRUE(loop_->tick(RunMode::no_wait));
+    resolv_conf("search two.test\n# " + std::to_string(i) + "\n");
+  }
+  resolver_.reset();
+  run();
+  for (const Lookup* each : silent) EXPECT_TRUE(each->failed(Errc::operation_canceled));
+  EXPECT_TRUE(loop_->drain());
+}
+
+namespace {
+
+// Of the hosts file, one that is nothing special.
+std::string a_name_of_this_host() {
+  std::ifstream hosts("/etc/hosts");
+  for (std::string line; std::getline(hosts, line);) {
+    std::istringstream words(line.substr(0, line.find('#')));
+    std::string address;
+    std::string name;
+    for (words >> address; words >> name;) {
+      if (!name.contains("localhost")) return name;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_P(Resolve, TheHostsFileCanBeLeftOut) {
+  const std::string name = a_name_of_this_host();
+  if (name.empty()) GTEST_SKIP() << "the hosts file has no name but localhost";
+  open();
+  const Lookup& known = lookup(name);
+  run();
+  EXPECT_FALSE(known.addresses.empty());
+  EXPECT_EQ(server_->questions(), 0u);
+  Resolver without(*loop_);
+  const std::array servers = {server_->address()};
+  ASSERT_TRUE(without.open(
+      {.servers = servers, .timeout = long_time, .hosts_file = false, .search = false}));
+  ResolveRequest request;
+  int calls = 0;
+  without.resolve(request, name, 80, [&](Expected<Addresses>) { ++calls; });
+  run();
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(server_->questions(), 2u);
 }
 
 TEST_P(Resolve, TwoResolversOfOneLoopHaveNothingToDoWithEachOther) {

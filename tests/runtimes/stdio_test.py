@@ -2,6 +2,8 @@
 
     stdio_test.py COMMAND... (which runs stdio.wasm)
 """
+import fcntl
+import os
 import subprocess
 import sys
 import tempfile
@@ -99,7 +101,47 @@ def timers_go_on_while_stdout_is_full():
     all_that_is_written_arrives_though_the_reader_is_slow()
 
 
+def needs_own_open_files():
+    if HOST not in ("io_uring", "epoll", "poll"):
+        raise Skip("a host has flags of its own")
+
+
+def is_nonblocking(fd):
+    return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK != 0
+
+
+def the_flags_of_stdout_stay_though_the_guest_is_killed():
+    needs_own_open_files()
+    reader, writer = os.pipe()
+    guest = Guest(COMMAND + ["write"], stdout=writer)
+    guest.expect("ready")  # the pipe is full by then
+    assert not is_nonblocking(writer), "while it writes"
+    guest.process.kill()
+    guest.finish()
+    assert not is_nonblocking(writer), "afterwards"
+    os.close(reader)
+    os.close(writer)
+
+
+def two_guests_write_to_one_stdout():
+    needs_own_open_files()
+    reader, writer = os.pipe()
+    guests = [Guest(COMMAND + ["write"], stdout=writer) for _ in range(2)]
+    for guest in guests:
+        guest.expect("ready")
+    # As a shell does it for whoever comes next.
+    os.set_blocking(writer, True)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        total = sum(len(part) for part in iter(lambda: file.read(65536), b""))
+    assert total == 2 * 16 * 1024 * 1024, total
+    for guest in guests:
+        assert guest.finish() == 0
+
+
 run_tests([
+    the_flags_of_stdout_stay_though_the_guest_is_killed,
+    two_guests_write_to_one_stdout,
     timers_go_on_while_stdin_is_idle_and_bytes_arrive,
     stdin_that_is_closed_at_once_ends,
     dev_null_as_stdin_ends,

@@ -22,7 +22,12 @@
 //           ResolverOptions::at_once; the others wait for their turn in order.
 //           More would be lost in the servers' sockets.
 // Thread    The loop's. None is started.
-// Blocking  open() reads /etc/resolv.conf. With the hosts file in use every name
+// Changes   When /etc/resolv.conf is another than it was, names that are asked for from then on
+//           go to its servers and below its domains; those that were asked for go on where
+//           they are. It is looked at, not read, for each name that is not numeric. A file that
+//           was changed in place, within the system's grain of time and to the same size, is
+//           taken for the same; tools that write it replace it.
+// Blocking  open() reads /etc/resolv.conf, and so does the first name after a change. With the hosts file in use every name
 //           that is not numeric reads that, on the loop's thread: microseconds
 //           where it is short, and a reason to turn it off where it is not.
 // Memory    A request is the caller's and keeps its callback. The name, the
@@ -71,6 +76,8 @@ struct ResolverOptions {
   bool hosts_file = true;
   /// Whether names are also looked for below the domains of /etc/resolv.conf.
   bool search = true;
+  /// In place of /etc/resolv.conf. Empty: that.
+  std::string_view resolv_conf{};  // NOLINT(readability-redundant-member-init)
   /// How many names are asked for at the same time, at least one.
   std::size_t at_once = 64;
 };
@@ -120,6 +127,8 @@ class Resolver {
   /// Of ResolverOptions::server_list.
   static constexpr std::size_t longest_server_list = 1023;
   static constexpr std::size_t most_servers = 16;
+  /// Of ResolverOptions::resolv_conf.
+  static constexpr std::size_t longest_path = 1023;
 
   explicit Resolver(Loop& loop) noexcept : loop_(loop) {}
   ~Resolver();
@@ -127,7 +136,8 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   /// invalid_argument: `servers` is more than most_servers or holds a Unix
-  /// socket's path, or `server_list` is none or too long. REQUIRES: !is_open().
+  /// socket's path, `server_list` is none or too long, or `resolv_conf` is too long. Nothing
+  /// of the options need stay. REQUIRES: !is_open().
   Expected<void> open(const ResolverOptions& options = {}) noexcept;
   [[nodiscard]] bool is_open() const noexcept { return channel_ != nullptr; }
 
@@ -153,9 +163,10 @@ class Resolver {
   class Channel;
 
   void start(ResolveRequest& request, std::string_view name, std::uint16_t port) noexcept;
+  void take_up_changes() noexcept;
 
   Loop& loop_;
-  Channel* channel_ = nullptr;  // c-ares, its sockets and the timer
+  Channel* channel_ = nullptr;  // c-ares, its sockets and the timer; names are asked for there
 };
 
 /// What to do with a name, begun when it is awaited.
