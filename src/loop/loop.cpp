@@ -55,9 +55,10 @@ void Loop::add(Completion& completion, const Operation& operation, void* userdat
   lend(completion, operation, userdata, callback);
   if (operation.kind() == OperationKind::timer) {
     auto& timer = completion.operation_.timer;
-    if (!timer.absolute) update_now();
-    completion.deadline_ = timer.absolute ? Instant(timer.delay) : after(now_, timer.delay);
-    timer.delay = deadline.time_since_epoch();
+    const bool at = operation.type == &op::timer_at_type;
+    if (!at) update_now();
+    completion.deadline_ = at ? Instant(timer.delay) : after(now_, timer.delay);
+    timer.deadline = deadline;
     limit_timer(completion);
   } else {
     completion.deadline_ = deadline;
@@ -94,9 +95,9 @@ void Loop::submit(Completion& completion) {
   if (turn_soon_ != nullptr) ask_for_turn();
 }
 
-// What is left of a timer's operation is its deadline.
+// A timer that is due behind its deadline stands in the heap by that.
 void Loop::limit_timer(Completion& timer) {
-  const Instant deadline(timer.operation_.timer.delay);
+  const Instant deadline = timer.operation_.timer.deadline;
   if (deadline >= timer.deadline_) return timer.clear(Completion::limited);
   timer.deadline_ = deadline;
   timer.set(Completion::limited);
@@ -114,7 +115,7 @@ bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callbac
   if (completion.state_ == Completion::State::deleting || completion.has(Completion::ended)) {
     return false;
   }
-  completion.operation_ = op::timer(never.time_since_epoch(), delay);
+  completion.operation_ = op::timer(delay);
   completion.callback_ = callback;
   completion.userdata_ = userdata;
   completion.clear(Completion::limited);

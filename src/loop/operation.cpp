@@ -52,6 +52,7 @@ int value(const Io& io) noexcept { return static_cast<int>(io.offset); }
 const OperationType noop_type = in_loop(Kind::noop, Begin::noop);
 const OperationType cancel_type = in_loop(Kind::cancel, nullptr);
 const OperationType timer_type = in_loop(Kind::timer, Begin::timer);
+const OperationType timer_at_type = in_loop(Kind::timer, Begin::timer);
 const OperationType async_wait_type = in_loop(Kind::async_wait, Begin::async_wait);
 const OperationType foreign_type{Kind::foreign, unordered,      at_once,       nullptr,
                                  nullptr,       Foreign::begin, Foreign::leave};

@@ -152,9 +152,9 @@ struct Operation {
     ForeignSlot* slot;  ///< the loop's, from start() on
   };
   struct Timer {
-    Duration delay;   ///< from add() on; after that the loop's: its deadline, from zero
-    Duration period;  ///< what rearm adds
-    bool absolute;    ///< `delay` counts from the clock's zero
+    Duration delay;    ///< from add() on; of timer_at from the clock's zero
+    Duration period;   ///< what rearm adds
+    Instant deadline;  ///< the loop's: that of the add()
   };
   struct Cancel {
     Completion* target;
@@ -186,6 +186,7 @@ namespace op {
 extern const OperationType noop_type;
 extern const OperationType cancel_type;
 extern const OperationType timer_type;
+extern const OperationType timer_at_type;
 extern const OperationType async_wait_type;
 extern const OperationType foreign_type;
 extern const OperationType run_blocking_type;
@@ -259,14 +260,14 @@ inline Operation noop() noexcept { return internal::io(noop_type, -1); }
 /// `rearm` sets it to the last deadline plus `period`, so it does not drift.
 /// A negative delay is zero; a period of zero means every tick.
 inline Operation timer(Duration delay, Duration period) noexcept {
-  return {.type = &timer_type, .timer = {delay, period, false}};
+  return {.type = &timer_type, .timer = {delay, period, never}};
 }
 /// The same with the delay as period.
 inline Operation timer(Duration delay) noexcept { return timer(delay, delay); }
 /// Ends at `time`; at once if that has passed. `rearm` adds `period` to it; zero means every
 /// tick.
 inline Operation timer_at(Instant time, Duration period = Duration::zero()) noexcept {
-  return {.type = &timer_type, .timer = {time.time_since_epoch(), period, true}};
+  return {.type = &timer_at_type, .timer = {time.time_since_epoch(), period, never}};
 }
 
 /// Ends with 0 when `async` is notified, or at once if it already was.
