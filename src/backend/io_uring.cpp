@@ -223,8 +223,8 @@ Expected<void> IoUring::know(Descriptor& descriptor, const Operation& operation)
   const int status = ::fcntl(descriptor.number, F_GETFL);
   if (status < 0) return std::unexpected(sys::last_error());
   descriptor.backend_flags |= (status & O_NONBLOCK) != 0 ? nonblocking : 0u;
-  const bool reads_or_writes = operation.has(moves_bytes) && !operation.has(on_socket);
-  if (reads_or_writes && sys::may_wait(descriptor.number)) (void)find_way(descriptor);
+  const bool is_polled = operation.kind() == OperationKind::poll;
+  if (!is_polled && sys::may_wait(descriptor.number, status)) (void)find_way(descriptor);
   return {};
 }
 

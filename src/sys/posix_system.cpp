@@ -354,8 +354,9 @@ Result above_stdio(const Result& made) noexcept {
 
 void set_nonblocking(int fd, bool on) noexcept {
   const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || ((flags & O_NONBLOCK) != 0) == on) return;
-  (void)::fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+  if (flags < 0) return;
+  const int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+  if (wanted != flags) (void)::fcntl(fd, F_SETFL, wanted);
 #if defined(F_SETNOSIGPIPE)
   // Else a broken pipe's signal is the whole process's, not only this thread's, as elsewhere.
   (void)::fcntl(fd, F_SETNOSIGPIPE, on ? 1 : 0);

@@ -34,8 +34,8 @@ Result write_little(int fd, std::span<const IoVec> buffers) noexcept {
 
 }  // namespace
 
-bool may_wait(int fd) noexcept {
-  if (fd > STDERR_FILENO && is_nonblocking(fd)) return false;
+bool may_wait(int fd, int flags) noexcept {
+  if (fd > STDERR_FILENO && (flags & O_NONBLOCK) != 0) return false;
   struct stat status{};
   if (::fstat(fd, &status) != 0) return false;
   return S_ISFIFO(status.st_mode) || ::isatty(fd) == 1;

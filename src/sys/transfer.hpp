@@ -27,8 +27,9 @@ struct TransferWay {
   OwnedFd own;  ///< a descriptor of the same with an open file of its own, in place of that
 };
 
-/// Whether it is a pipe or a terminal, and not the program's own and non-blocking.
-bool may_wait(int fd) noexcept;
+/// Whether it is a pipe or a terminal, and not the program's own and non-blocking. `flags`: those
+/// of its open file.
+bool may_wait(int fd, int flags) noexcept;
 /// Of what is no socket. `calls`: whether by_call may be tried, which ends with
 /// operation_not_supported where there is no such thing.
 TransferWay way_of(int fd, bool calls) noexcept;

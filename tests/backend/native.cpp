@@ -323,10 +323,10 @@ TEST_P(NativeContract, ManyFileOperationsAtOnceAllEnd) {
 
 namespace {
 
-// What a thread waits in until the end of its scope.
+// What threads wait in until it is opened. Outlives them.
 class Barrier {
  public:
-  ~Barrier() {
+  void open() {
     open_ = true;
     open_.notify_all();
   }
@@ -354,42 +354,38 @@ TEST_P(NativeContract, FilesDoNotWaitForWhatTheProgramRuns) {
   auto& buffer = make_buffer<8>();
   Probe& r = probe("r");
   Probe& size = probe("size");
-  {
-    Barrier barrier;
-    for (unsigned i = 0; i < 3 * ThreadPool::Options().threads; ++i) {
-      functions.push_back(&start({}, op::run_blocking(Barrier::wait, &barrier)));
-    }
-    look();
-    barrier.until_waiting(ThreadPool::Options().threads);
-    add(r, op::pread(fd, buffer.bytes, 0));
-    add(size, op::size(fd));
-    run_until([&] { return r.calls() > 0 && size.calls() > 0; });
-    EXPECT_END(r, Result(3));
-    EXPECT_END(size, Result(3));
-    for (Probe* function : functions) cancel(*function);
+  Barrier barrier;
+  for (unsigned i = 0; i < 3 * ThreadPool::Options().threads; ++i) {
+    functions.push_back(&start({}, op::run_blocking(Barrier::wait, &barrier)));
   }
+  look();
+  barrier.until_waiting(ThreadPool::Options().threads);
+  add(r, op::pread(fd, buffer.bytes, 0));
+  add(size, op::size(fd));
+  run_until([&] { return r.calls() > 0 && size.calls() > 0; });
+  EXPECT_END(r, Result(3));
+  EXPECT_END(size, Result(3));
+  for (Probe* function : functions) cancel(*function);
+  barrier.open();
   run();
 }
 
 TEST_P(NativeContract, AFunctionRunsOnThePoolThatItIsGiven) {
+  Barrier barrier;
   ThreadPool pool({.threads = 1});
-  Probe& first = probe("first");
-  Probe& other = probe("other");
-  Probe& second = probe("second");
-  {
-    Barrier barrier;
-    add(first, op::run_blocking(pool, Barrier::wait, &barrier));
-    add(second, op::run_blocking(pool, Barrier::wait, &barrier));
-    look();
-    barrier.until_waiting(1);
-    EXPECT_EQ(pool.threads(), 1u);
-    add(other, op::run_blocking([](void*) noexcept -> Result { return 2; }, nullptr));
-    run_until([&] { return other.calls() > 0; });
-    EXPECT_END(other, Result(2));
-    cancel(second);  // it stands behind the first
-    run_until([&] { return second.calls() > 0; });
-    EXPECT_END(second, Errc::operation_canceled);
-  }
+  Probe& first = start("first", op::run_blocking(pool, Barrier::wait, &barrier));
+  Probe& second = start("second", op::run_blocking(pool, Barrier::wait, &barrier));
+  look();
+  barrier.until_waiting(1);
+  EXPECT_EQ(pool.threads(), 1u);
+  Probe& other =
+      start("other", op::run_blocking([](void*) noexcept -> Result { return 2; }, nullptr));
+  run_until([&] { return other.calls() > 0; });
+  EXPECT_END(other, Result(2));
+  cancel(second);  // it stands behind the first
+  run_until([&] { return second.calls() > 0; });
+  EXPECT_END(second, Errc::operation_canceled);
+  barrier.open();
   run();
   EXPECT_END(first, Result(1));
 }

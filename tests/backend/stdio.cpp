@@ -189,6 +189,34 @@ TEST_P(StdioContract, AChildInheritsAStdoutThatBlocks) {
   }
 }
 
+TEST_P(StdioContract, SocketsDoNotWaitThoughSomebodyHasClearedTheirFlag) {
+  const int listener = listen();
+  const int client = connect(listener);
+  Probe& first = start("first", op::accept(listener));
+  run();
+  ASSERT_TRUE(first.result());
+  const int connection = owned(static_cast<int>(*first.result()));
+  set_nonblocking(listener, false);
+  set_nonblocking(connection, false);
+  std::array<int, 4> accepted{};
+  Probe& more = start("more", op::accept_many(listener, accepted));
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::recv(connection, buffer.bytes));
+  const std::string much(10'000'000, 'x');
+  Probe& w = start("w", op::whole(op::send(connection, bytes_of(much))));
+  for (int i = 0; i < 3; ++i) look();
+  EXPECT_EQ(more.calls() + r.calls() + w.calls(), 0u);
+  (void)connect(listener);
+  EXPECT_EQ(rig().write(client, "y"), Result(1));
+  run_until([&] { return more.calls() > 0 && r.calls() > 0; });
+  EXPECT_END(more, Result(1));
+  owned(accepted[0]);
+  EXPECT_END(r, Result(1));
+  cancel(w);
+  run();
+  EXPECT_TRUE(w.result());
+}
+
 // Missing --------------------------------------------------------------------------------
 
 TEST_P(StdioContract, NothingTheLibraryMakesTakesTheNumbersOfMissingStdio) {

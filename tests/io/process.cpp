@@ -183,6 +183,7 @@ TEST_P(ProcessContract, TheExitCodeIsTold) {
 TEST_P(ProcessContract, TheSignalThatEndedItIsTold) {
   for (const int signal : {SIGTERM, SIGKILL, SIGABRT}) {
     Process process = lasting();
+    const Stream in = process.take_pipe(0);  // else waiting closes it
     Waiter waiter;
     waiter.wait(process);
     look();
@@ -467,6 +468,7 @@ TEST_P(ProcessContract, OneThatHasEndedIsCollectedWhenItIsLetGo) {
 
 TEST_P(ProcessContract, MovingKeepsWhatIsInFlight) {
   Process process = lasting();
+  const Stream in = process.take_pipe(0);  // else waiting closes it
   const int pid = process.pid();
   EXPECT_GT(pid, 0);
   Waiter waiter;
