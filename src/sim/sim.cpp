@@ -15,6 +15,9 @@ namespace {
 
 // Of an operation that could end at once.
 constexpr Duration longest_latency = 200us;
+// A program that looks at the clock so often without a sleep waits for time to pass.
+constexpr std::size_t free_readings = 64;
+constexpr Duration reading = 1us;
 
 // Systems do not interrupt the others once they have begun.
 bool interruptible(const Operation& operation) { return operation.has(waits); }
@@ -40,12 +43,17 @@ int Sim::connect(int listener) { return world_->connect(listener, options_.capac
 std::string Sim::contents(int fd) const { return world_->contents(fd); }
 std::size_t Sim::open_descriptors() const { return world_->open_descriptors(); }
 void Sim::fail_next(int fd, Error error) { world_->fail_next(fd, error); }
-void Sim::advance(Duration duration) { now_ = after(now_, duration); }
+bool Sim::raise(int signal) { return world_->raise(signal); }
+void Sim::advance(Duration duration) {
+  readings_ = 0;
+  now_ = after(now_, duration);
+}
 
 // Backend -------------------------------------------------------------------------
 
 Instant Sim::now() const {
   now_ = after(now_, stalls_->stall(options_.longest_stall));
+  if (++readings_ > free_readings) now_ = after(now_, reading);
   return now_;
 }
 
@@ -161,6 +169,7 @@ Instant Sim::next_end() const {
 
 // Time goes on to when something can end.
 Expected<void> Sim::sleep(Instant until) {
+  readings_ = 0;
   if (woken_.exchange(false, std::memory_order_acq_rel)) return {};
   if (until <= now_ || (options_.moody && random_->one_in(8))) return {};
   const Instant next = std::min(until, next_end());

@@ -118,6 +118,7 @@ bool World::ready(int fd, Direction direction) const noexcept {
   if (open->kind == Kind::listener) {
     return direction != Direction::in || !open->backlog.empty();
   }
+  if (open->kind == Kind::signal) return direction != Direction::in || open->times > 0;
   if (open->kind == Kind::datagram) {
     return direction != Direction::in || !open->datagrams.empty();
   }
@@ -146,6 +147,15 @@ std::size_t World::room(int fd) const noexcept {
 
 void World::fail_next(int fd, Error error) { find(fd)->faults.push_back(error); }
 
+namespace {
+
+bool is_socket(World::Kind kind) {
+  using enum World::Kind;
+  return kind == socket || kind == listener || kind == datagram;
+}
+
+}  // namespace
+
 Expected<World::Open*> World::use(int fd) {
   Open* open = find(fd);
   if (open == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
@@ -157,19 +167,16 @@ Expected<World::Open*> World::use(int fd) {
 
 Expected<World::Open*> World::use_socket(int fd) {
   auto open = use(fd);
-  if (open && ((*open)->kind == Kind::pipe || (*open)->kind == Kind::file)) {
-    return std::unexpected(std::errc::not_a_socket);
-  }
+  if (open && !is_socket((*open)->kind)) return std::unexpected(std::errc::not_a_socket);
   return open;
 }
 
 Expected<DescriptorTraits> World::examine(int fd, bool) {
   const Open* open = find(fd);
   if (open == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
-  const bool socket = open->kind != Kind::pipe && open->kind != Kind::file;
   return DescriptorTraits{.nonblocking = true,
                           .always_ready = open->kind == Kind::file,
-                          .may_be_socket = socket,
+                          .may_be_socket = is_socket(open->kind),
                           .datagrams = open->kind == Kind::datagram};
 }
 
@@ -692,6 +699,47 @@ Result World::shutdown(int fd, Shutdown how) {
   if (how != Shutdown::send) open.in->read_end_open = open.in->write_end_open = false;
   if (how != Shutdown::receive) open.out->write_end_open = false;
   return 0;
+}
+
+// Signals -----------------------------------------------------------------------
+
+Result World::watch_signal(int signal) {
+  constexpr int uncatchable = 9;  // SIGKILL, everywhere
+  constexpr int most = 64;
+  if (signal < 1 || signal > most || signal == uncatchable) {
+    return std::unexpected(std::errc::invalid_argument);
+  }
+  auto open = std::make_shared<Open>();
+  open->kind = Kind::signal;
+  open->signal = signal;
+  return static_cast<std::size_t>(install(std::move(open)));
+}
+
+Result World::wait_signal(int fd) {
+  const auto used = use(fd);
+  if (!used) return std::unexpected(used.error());
+  Open& open = **used;
+  if (open.kind != Kind::signal) return std::unexpected(std::errc::invalid_argument);
+  if (open.times == 0) return std::unexpected(std::errc::resource_unavailable_try_again);
+  return only_asking_ ? 0 : std::exchange(open.times, 0);
+}
+
+Result World::unwatch_signal(int fd) {
+  Open* open = find(fd);
+  if (open == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
+  if (open->kind != Kind::signal) return std::unexpected(std::errc::invalid_argument);
+  open->signal = 0;
+  return 0;
+}
+
+bool World::raise(int signal) noexcept {
+  bool watched = false;
+  for (const auto& open : table_) {
+    if (open == nullptr || open->kind != Kind::signal || open->signal != signal) continue;
+    ++open->times;
+    watched = true;
+  }
+  return watched;
 }
 
 }  // namespace wev

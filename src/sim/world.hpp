@@ -27,7 +27,7 @@ namespace wev {
 
 class World final : public System {
  public:
-  enum class Kind : std::uint8_t { pipe, file, socket, listener, datagram };
+  enum class Kind : std::uint8_t { pipe, file, socket, listener, datagram, signal };
 
   /// With `short_transfers` reads and writes move fewer bytes than they could,
   /// as `random` decides. Descriptors are numbered from `first_fd`.
@@ -88,6 +88,12 @@ class World final : public System {
   Result send(int fd, std::span<const std::byte> buffer) override;
   Result send_to(int fd, std::span<const std::byte> buffer, const Address& to) override;
   Result shutdown(int fd, Shutdown how) override;
+  Result watch_signal(int signal) override;
+  Result wait_signal(int fd) override;
+  Result unwatch_signal(int fd) override;
+
+  /// A signal comes. false: nobody watches it.
+  bool raise(int signal) noexcept;
 
   /// The next operation on `fd` that is carried out fails with this.
   void fail_next(int fd, Error error);
@@ -119,6 +125,9 @@ class World final : public System {
     bool reads = true;
     bool writes = true;
     bool appends = false;
+    // Of signals; 0: it is watched no more.
+    int signal = 0;
+    std::size_t times = 0;
     // Of sockets.
     SocketFamily family = SocketFamily::ipv4;
     Address local;

@@ -37,9 +37,11 @@ Result socket_result(std::int32_t returned, Fd fd, Size size = 0) noexcept {
 }
 
 // A descriptor that was not opened for reading, or writing, is a bad one elsewhere; some hosts
-// speak of a capability.
+// speak of a capability, or say that it is not permitted (Bun).
 Result moved(std::int32_t returned, Size size) noexcept {
-  return to_result(to_errno(returned) == errno_notcapable ? errno_badf : returned, size);
+  const Errno code = to_errno(returned);
+  const bool wrong_mode = code == errno_notcapable || code == errno_perm;
+  return to_result(wrong_mode ? errno_badf : returned, size);
 }
 
 // Of a buffer of 128 MiB and more Wasmtime says that there is no memory.

@@ -247,7 +247,7 @@ Quirks hostile_host(std::uint64_t seed) {
   q.filetypes = {maybe(std::uint8_t{6}, std::uint8_t{0}), maybe(std::uint8_t{0}, std::uint8_t{4}),
                  maybe(std::uint8_t{0}, std::uint8_t{6}), maybe(std::uint8_t{0}, std::uint8_t{6})};
   q.poll_sets_nonblocking = !blocks && random.one_in(3);
-  q.wrong_mode = maybe(errno_notcapable, errno_badf);
+  q.wrong_mode = maybe(errno_notcapable, maybe(errno_perm, errno_badf));
   q.accepts_blocking = random.one_in(2);
   q.refuses_empty_reads = random.one_in(2);
   q.hangup_event = !blocks && random.one_in(2) ? errno_io : Errno{0};

@@ -1,11 +1,10 @@
-// Where there are no processes and signals: on Sim.
+// Where there are no processes: on Sim.
 #include "wev/io/process.hpp"
 
 #include <optional>
 
 #include <gtest/gtest.h>
 
-#include "wev/io/signal.hpp"
 #include "wev/sim/sim.hpp"
 
 namespace wev::test {
@@ -34,24 +33,14 @@ TEST(Process, OnSimThereAreNone) {
   EXPECT_EQ(process.error(), std::errc::operation_not_supported);
 }
 
-TEST(Signal, OnSimThereAreNone) {
-  Sim sim;
-  Loop loop(sim);
-  const auto signal = Signal::open(loop, 2);
-  ASSERT_FALSE(signal);
-  EXPECT_EQ(signal.error(), std::errc::operation_not_supported);
-}
-
 TEST(Process, OnSimEachOperationSaysThatThereAreNone) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     Sim sim({.seed = seed, .moody = seed != 0});
     Loop loop(sim);
     const int fd = sim.pipe().first;  // with nothing to read
     Spawn spawn{};
-    const Operation operations[] = {op::spawn(spawn),          op::watch_signal(2),
-                                    op::wait_process(fd, 1),   op::kill_process(fd, 1, 9),
-                                    op::wait_signal(fd),       op::unwatch_signal(fd),
-                                    op::release_process(fd, 1)};
+    const Operation operations[] = {op::spawn(spawn), op::wait_process(fd, 1),
+                                    op::kill_process(fd, 1, 9), op::release_process(fd, 1)};
     Ended ended[std::size(operations)];
     for (std::size_t i = 0; i < std::size(operations); ++i) {
       loop.add(ended[i].completion, operations[i], &ended[i], Ended::end);

@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include "wev/io/signal.hpp"
 #include "wev/loop/loop.hpp"
 
 namespace wev::test {
@@ -125,6 +126,43 @@ TEST(Sim, WithoutMoodsTheSeedDecidesNothing) {
   }
 }
 
+// Signals --------------------------------------------------------------------------
+
+TEST(Sim, ASignalComesWhenTheTestRaisesIt) {
+  constexpr int terminate = 15;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    Sim sim({.seed = seed});
+    Loop loop(sim);
+    EXPECT_FALSE(sim.raise(terminate));
+    std::vector<unsigned> told;
+    {
+      auto signal = Signal::open(loop, terminate);
+      auto other = Signal::open(loop, terminate);
+      ASSERT_TRUE(signal && other);
+      EXPECT_TRUE(sim.raise(terminate));
+      EXPECT_TRUE(sim.raise(terminate));
+      EXPECT_FALSE(sim.raise(terminate + 1));
+      Request first;
+      Request second;
+      const auto note = [&](Expected<unsigned> times) { told.push_back(times.value_or(0)); };
+      first.start(signal->wait(), note);
+      second.start(other->wait(), note);
+      EXPECT_TRUE(loop.run());
+      EXPECT_EQ(told, (std::vector<unsigned>{2, 2}));
+      // The next ones wait for another.
+      first.start(signal->wait(), note);
+      (void)loop.tick(RunMode::no_wait);
+      EXPECT_EQ(told.size(), 2u);
+      EXPECT_TRUE(sim.raise(terminate));
+      EXPECT_TRUE(loop.run());
+      EXPECT_EQ(told.back(), 1u);
+    }
+    EXPECT_TRUE(loop.run());
+    EXPECT_FALSE(sim.raise(terminate));
+    EXPECT_FALSE(Signal::open(loop, 9));
+  }
+}
+
 // Time -----------------------------------------------------------------------------
 
 TEST(Sim, TimeIsVirtual) {
@@ -142,11 +180,25 @@ TEST(Sim, TimeStandsStillWhileTheProgramWorks) {
   Loop loop(sim);
   const Instant start = sim.now();
   Op noop;
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 20; ++i) {
     add(loop, noop, op::noop());
     EXPECT_TRUE(loop.run());
   }
   EXPECT_EQ(sim.now(), start);
+}
+
+// It waits for time to pass, as on a real system.
+TEST(Sim, TimePassesForALoopThatNeverSleeps) {
+  Sim sim(calm);
+  Loop loop(sim);
+  Op busy;
+  Op timer;
+  busy.then = [&](Op&) { return timer.ended() ? Action::disarm : Action::rearm; };
+  add(loop, busy, op::noop());
+  add(loop, timer, op::timer(100ms));
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(timer.result(), Result(1));
+  EXPECT_LE(busy.results.size(), 200'000u);
 }
 
 TEST(Sim, AdvanceLetsTimePassAsIfTheProgramHadBeenBusy) {

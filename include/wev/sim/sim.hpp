@@ -13,6 +13,17 @@
 //   auto [reader, writer] = sim.pipe();
 //   ... add, run ...
 //
+// Runs       Everything of op:: but run_blocking's threads, which is called at once, and
+//            processes: spawn ends with operation_not_supported, so a Process is
+//            tested as far as its failing to start. Names of a Resolver and what an
+//            adapter waits for are the real system's. Signals come by raise().
+// Files      By path, for as long as the Sim lives, below no directories; of at most
+//            1 GiB. They are read and written as they were opened, and what is
+//            appended goes to the end, as on Linux. A path of a Unix socket is free
+//            again when its socket is closed.
+// Sockets    Reach each other within one Sim, on every address. As on Linux an address
+//            is taken once, a full Unix socket says "try again", and datagrams
+//            that nobody receives are lost.
 // Thread     As every backend: wake() from any, the rest from the loop's.
 #pragma once
 
@@ -47,7 +58,8 @@ class Sim final : public Backend {
     /// Now and then up to so long passes while the clock is looked at, as if the
     /// machine had been busy with something else: what a program does "at once"
     /// is late, and timers of different delays are due together. At 0 time
-    /// passes only in sleep() and advance().
+    /// passes only in sleep() and advance(), and for a loop that never sleeps: from
+    /// the 65th reading of the clock after a sleep on, each takes a microsecond.
     Duration longest_stall = Duration::zero();
   };
 
@@ -86,6 +98,10 @@ class Sim final : public Backend {
   /// REQUIRES: `fd` is open.
   void fail_next(int fd, Error error);
 
+  /// A signal comes, to each Signal that watches it. false: none does, and on a real
+  /// system its default would happen.
+  bool raise(int signal);
+
   /// Lets time pass, as if the program had been busy.
   void advance(Duration duration);
 
@@ -120,8 +136,9 @@ class Sim final : public Backend {
   std::unique_ptr<World> world_;
   std::unique_ptr<Random> stalls_;  // of its own: moods are the same with stalls and without
   mutable Instant now_{std::chrono::seconds(1)};
-  Array<Flight> flights_;      // a completion's note is the index + 1
-  Array<Completion*> ending_;  // end_some()'s; has room for all flights
+  mutable std::size_t readings_ = 0;  // of the clock, since the last sleep
+  Array<Flight> flights_;             // a completion's note is the index + 1
+  Array<Completion*> ending_;         // end_some()'s; has room for all flights
   std::atomic<bool> woken_{false};
 };
 
