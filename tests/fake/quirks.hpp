@@ -66,7 +66,7 @@ struct Quirks {
   bool raw_flags = false;                                ///< the system's bits, not WASI's
   bool poll_sets_nonblocking = false;
   sys::wasi::Errno wrong_mode = sys::wasi::errno_badf;  ///< of writing what is only read
-  std::size_t largest_transfer = SIZE_MAX;  ///< of one buffer; else it has no memory
+  std::size_t largest_transfer = SIZE_MAX;              ///< of one buffer; else it has no memory
   bool accepts_blocking = false;                        ///< sock_accept ignores the flag
   bool sockets = true;                                  ///< else a socket call on one traps
   bool traps_on_no_socket = false;
