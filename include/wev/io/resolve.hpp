@@ -27,7 +27,8 @@
 //           they are. It is looked at, not read, for each name that is not numeric. A file that
 //           was changed in place, within the system's grain of time and to the same size, is
 //           taken for the same; tools that write it replace it.
-// Blocking  open() reads /etc/resolv.conf, and so does the first name after a change. With the hosts file in use every name
+// Blocking  open() reads /etc/resolv.conf, and so does the first name after a change. With the
+// hosts file in use every name
 //           that is not numeric reads that, on the loop's thread: microseconds
 //           where it is short, and a reason to turn it off where it is not.
 // Memory    A request is the caller's and keeps its callback. The name, the
