@@ -15,6 +15,10 @@ struct Begin {
     loop.start_async_wait(completion);
   }
   static void loose(Loop& loop, Completion& completion) noexcept { loop.start_loose(completion); }
+  static void pause(Loop& loop, Completion& completion) noexcept { loop.pause(completion); }
+  static void come(Loop& loop, Completion& completion) noexcept {
+    loop.come_on_descriptor(completion);
+  }
   static void on_descriptor(Loop& loop, Completion& completion) noexcept {
     loop.start_on_descriptor(completion);
   }

@@ -36,7 +36,7 @@ Loop::Loop(std::unique_ptr<Backend> backend)
 Loop::~Loop() {
   WEV_ASSERT(!running(), "~Loop: it is running");
   WEV_ASSERT(handles_ == 0, "~Loop: a handle is still open on it, which would outlive it");
-  if (orphans_ > 0 && orphans_ == lent_) (void)drain();
+  if (orphans_ > 0 && orphans_ == lent_) end_orphans_(*this);
   free_posted();
   WEV_ASSERT(lent_ == 0, "~Loop: completions are still lent, drain() first");
   WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
@@ -82,15 +82,7 @@ void Loop::submit(Completion& completion) {
   completion.state_ = Completion::State::adding;
   ++lent_;
   if (!completion.has(Completion::unreferenced)) ++active_;
-  const Operation& operation = completion.operation_;
-  if (operation.on_descriptor() && operation.io.fd >= 0) {
-    // nullptr: told when it is started.
-    completion.descriptor_ = descriptors_.obtain(operation.io.fd);
-    if (completion.descriptor_ != nullptr) {
-      ++completion.descriptor_->coming;
-      completion.set(Completion::counted);
-    }
-  }
+  if (auto* come = completion.operation_.type->come; come != nullptr) come(*this, completion);
   submissions_.push_back(completion);
   if (turn_soon_ != nullptr) ask_for_turn();
 }
@@ -101,6 +93,16 @@ void Loop::limit_timer(Completion& timer) {
   if (deadline >= timer.deadline_) return timer.clear(Completion::limited);
   timer.deadline_ = deadline;
   timer.set(Completion::limited);
+}
+
+void Loop::come_on_descriptor(Completion& completion) {
+  const int fd = completion.operation_.io.fd;
+  if (fd < 0) return;
+  // nullptr: told when it is started.
+  completion.descriptor_ = descriptors_.obtain(fd);
+  if (completion.descriptor_ == nullptr) return;
+  ++completion.descriptor_->coming;
+  completion.set(Completion::counted);
 }
 
 bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callback callback) {
@@ -241,6 +243,8 @@ void Loop::orphan(Completion& completion) noexcept {
   if (completion.has(Completion::orphaned)) return;
   completion.set(Completion::orphaned);
   ++orphans_;
+  // Only a program that has some holds what it takes.
+  end_orphans_ = [](Loop& loop) noexcept { (void)loop.drain(); };
 }
 
 Async::Async(Loop& loop) noexcept : loop_(&loop) { loop.asyncs_.push_back(*this); }
@@ -356,7 +360,7 @@ void Loop::set_driver(void (*turn_soon)(void* context) noexcept, void* context) 
 // One tick: the numbered list in loop.hpp.
 std::expected<std::size_t, Error> Loop::turn(RunMode mode) {
   update_now();
-  resume_paused();
+  if (resume_ != nullptr) resume_(*this);
   start_submissions();
   const auto fired = fire_timers();
   if (!fired) return fired;
@@ -593,7 +597,7 @@ void Loop::start_in_backend(Completion& completion) {
     }
     completion.clear(Completion::in_backend);
     if (!goes_on(completion, *result)) return settle(completion, *result);
-    if (parts == most_parts) return pause(completion);
+    if (parts == most_parts) return completion.operation_.type->whole->pause(*this, completion);
   }
 }
 
@@ -602,6 +606,7 @@ void Loop::pause(Completion& completion) {
   completion.set(Completion::paused);
   Descriptor& descriptor = *completion.descriptor_;
   if (!descriptor.linked()) paused_.push_back(descriptor);
+  resume_ = [](Loop& loop) noexcept { loop.resume_paused(); };
 }
 
 // The backend gets to know the descriptor first.
@@ -625,7 +630,7 @@ std::optional<Result> Loop::begin_in_backend(Completion& completion) {
 bool Loop::goes_on(Completion& completion, Result result) {
   if (!completion.wants_whole() || !result) return false;
   completion.value_ += *result;
-  const bool left = whole::advance(completion.operation_, *result);
+  const bool left = completion.operation_.type->whole->advance(completion.operation_, *result);
   return left && *result > 0 && completion.state_ == Completion::State::active &&
          !completion.has(Completion::expired);
 }
@@ -691,8 +696,9 @@ void Loop::settle(Completion& completion, Result result) {
 Result Loop::sum_up(Completion& completion, Result last) {
   Operation& operation = completion.operation_;
   const std::size_t moved = completion.value_;
-  whole::restore(operation, moved);
-  if (last && moved == whole::size_of(operation)) return moved;
+  const WholeTransfer& transfer = *operation.type->whole;
+  transfer.restore(operation, moved);
+  if (last && moved == transfer.size_of(operation)) return moved;
   const bool canceled = completion.state_ == Completion::State::deleting;
   completion.set(Completion::cut_short);
   completion.error_ = !last                                 ? last.error()

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "loop/begin.hpp"
+#include "loop/whole.hpp"
 #include "sys/system.hpp"
 #include "wev/base/address.hpp"
 #include "wev/loop/foreign.hpp"
@@ -152,11 +153,13 @@ Result accept_each(const Operation& operation, System* system) noexcept {
 }  // namespace
 
 // Nothing is asked about what is to be closed.
-const OperationType close_type{Kind::close,      unordered, at_once,
-                               close_descriptor, nullptr,   Begin::on_descriptor};
+const OperationType close_type{
+    Kind::close,          unordered, at_once, close_descriptor, nullptr,
+    Begin::on_descriptor, nullptr,   nullptr, nullptr,          Begin::come};
 const OperationType run_blocking_type{Kind::run_blocking,    unordered, blocks,
                                       run_blocking_function, nullptr,   Begin::loose};
-const OperationType accept_many_type{Kind::accept_many, in,      waits | on_socket,
-                                     accept_each,       examine, Begin::on_descriptor};
+const OperationType accept_many_type{
+    Kind::accept_many,    in,      waits | on_socket, accept_each, examine,
+    Begin::on_descriptor, nullptr, nullptr,           nullptr,     Begin::come};
 
 }  // namespace wev::op

@@ -1,6 +1,8 @@
 #include "loop/whole.hpp"
 
-namespace wev::whole {
+#include "loop/begin.hpp"
+
+namespace wev {
 
 namespace {
 
@@ -43,8 +45,6 @@ void set_place(Operation& operation, const Place& place) noexcept {
   io.offset = reinterpret_cast<std::uintptr_t>(place.buffer);
 }
 
-}  // namespace
-
 bool advance(Operation& operation, std::size_t count) noexcept {
   auto& io = operation.io;
   if (!has_several(operation)) {
@@ -85,4 +85,8 @@ std::size_t size_of(const Operation& operation) noexcept {
   return size;
 }
 
-}  // namespace wev::whole
+}  // namespace
+
+const WholeTransfer whole_transfer{advance, restore, size_of, Begin::pause};
+
+}  // namespace wev

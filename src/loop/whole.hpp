@@ -7,13 +7,20 @@
 
 #include "wev/loop/operation.hpp"
 
-namespace wev::whole {
+namespace wev {
 
-/// Moves an operation behind `count` bytes. Whether something is left.
-bool advance(Operation& operation, std::size_t count) noexcept;
-/// As it was before `moved` bytes.
-void restore(Operation& operation, std::size_t moved) noexcept;
-/// All bytes of one that was not moved.
-[[nodiscard]] std::size_t size_of(const Operation& operation) noexcept;
+/// Referred to by the kinds that move bytes, so that others do not hold it.
+struct WholeTransfer {
+  /// Moves an operation behind `count` bytes. Whether something is left.
+  bool (*advance)(Operation& operation, std::size_t count) noexcept;
+  /// As it was before `moved` bytes.
+  void (*restore)(Operation& operation, std::size_t moved) noexcept;
+  /// All bytes of one that was not moved.
+  std::size_t (*size_of)(const Operation& operation) noexcept;
+  /// Has it go on in the next tick.
+  void (*pause)(Loop& loop, Completion& completion) noexcept;
+};
 
-}  // namespace wev::whole
+extern const WholeTransfer whole_transfer;
+
+}  // namespace wev

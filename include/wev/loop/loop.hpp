@@ -270,6 +270,7 @@ class Loop : public Allocated {
   // Lending.
   void lend(Completion& completion, const Operation& operation, void* userdata, Callback callback);
   void submit(Completion& completion);
+  void come_on_descriptor(Completion& completion);
   void post_owned(Completion& completion, void* userdata, Callback callback);
   void push_post(Completion& completion);
   void free_posted() noexcept;
@@ -357,7 +358,9 @@ class Loop : public Allocated {
   std::size_t lent_ = 0;
   std::size_t in_backend_ = 0;  // in flight
   std::size_t orphans_ = 0;     // lent, and nobody waits for them
-  std::size_t handles_ = 0;     // that are open on it
+  void (*end_orphans_)(Loop& loop) noexcept = nullptr;
+  void (*resume_)(Loop& loop) noexcept = nullptr;  // what was paused, if anything was
+  std::size_t handles_ = 0;                        // that are open on it
   Instant now_;
   Instant looked_at_;           // when descriptors were last looked at
   Instant seen_until_{};        // what came before this has been looked at

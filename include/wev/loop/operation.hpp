@@ -43,6 +43,7 @@ class Ticket;
 struct ForeignSlot;
 struct Message;
 struct Operation;
+struct WholeTransfer;
 
 enum class OperationKind : std::uint8_t {
   noop,
@@ -117,6 +118,10 @@ struct OperationType {
   /// Of those with several buffers: what moves a part of one; and of that, the former. For
   /// op::whole.
   const OperationType* other = nullptr;
+  /// Of those that move bytes: how one goes on until it is whole (src/loop/whole.hpp).
+  const WholeTransfer* whole = nullptr;
+  /// Of those on a descriptor: it has been added (src/loop/begin.hpp).
+  void (*come)(Loop& loop, Completion& completion) noexcept = nullptr;
 };
 
 /// A file's offsets end here.
