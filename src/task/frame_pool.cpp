@@ -38,7 +38,7 @@ void unpoison([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t size) 
 
 class Shelf {
  public:
-  void* take(std::size_t size, std::size_t& kept) noexcept {
+  void* take(std::size_t size) noexcept {
     if (first_ == nullptr) {
       void* memory = std::malloc(size);
       if (memory != nullptr) ++may_keep_;
@@ -48,16 +48,16 @@ class Shelf {
     unpoison(block, size);
     first_ = block->next;
     ++may_keep_;
-    kept -= size;
+    kept_ -= size;
     return block;
   }
 
   // false: it has as many as it may.
-  bool keep(void* memory, std::size_t size, std::size_t& kept) noexcept {
+  bool keep(void* memory, std::size_t size) noexcept {
     if (may_keep_ == 0) return false;
     --may_keep_;
-    if (kept + size > FramePool::most_kept) return false;
-    kept += size;
+    if (kept_ + size > FramePool::most_kept) return false;
+    kept_ += size;
     first_ = new (memory) Block{first_};
     poison(reinterpret_cast<std::byte*>(memory) + sizeof(Block), size - sizeof(Block));
     return true;
@@ -70,19 +70,20 @@ class Shelf {
       first_ = block->next;
       std::free(block);
     }
+    kept_ = 0;
   }
 
  private:
   Block* first_ = nullptr;
   // How many frames this thread took and did not give back, here or elsewhere.
   std::size_t may_keep_ = 0;
+  std::size_t kept_ = 0;  // bytes
 };
 
 constexpr std::size_t shelves = FramePool::largest / FramePool::granularity;
 
 struct Pool {
   Shelf shelf[shelves];
-  std::size_t kept = 0;  // bytes
   bool used = false;
   bool over = false;  // the thread is ending: nothing is kept any more
 };
@@ -111,20 +112,19 @@ void* FramePool::allocate(std::size_t size) noexcept {
   // As large as any of its class: another thread may keep it.
   if (pool.over) return std::malloc((i + 1) * granularity);
   if (!pool.used) begin_pool();
-  return pool.shelf[i].take((i + 1) * granularity, pool.kept);
+  return pool.shelf[i].take((i + 1) * granularity);
 }
 
 void FramePool::release(void* memory, std::size_t size) noexcept {
   if (size <= largest && !pool.over) {
     const std::size_t i = index_of(size);
-    if (pool.shelf[i].keep(memory, (i + 1) * granularity, pool.kept)) return;
+    if (pool.shelf[i].keep(memory, (i + 1) * granularity)) return;
   }
   std::free(memory);
 }
 
 void FramePool::trim() noexcept {
   for (std::size_t i = 0; i < shelves; ++i) pool.shelf[i].clear((i + 1) * granularity);
-  pool.kept = 0;
 }
 
 }  // namespace wev

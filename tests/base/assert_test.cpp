@@ -110,7 +110,7 @@ TEST_F(AssertDeathTest, AddingOneWhoseCancelIsOnItsWay) {
 }
 
 TEST_F(AssertDeathTest, AddingACancelAsAnOperation) {
-  const Operation cancel{.type = &op::cancel_type, .cancel = {&other, nullptr}};
+  const Operation cancel{.type = &op::cancel_type, .cancel = {&other, nullptr, nullptr}};
   EXPECT_MISTAKE(loop->add(completion, cancel, nullptr, ignore), "Loop::add: use Loop::cancel");
 }
 

@@ -6,8 +6,8 @@
 // made it: it then is that thread's.
 //
 // Memory     A thread keeps at most as many of a size class as it took from malloc
-//            for it, and at most `most_kept` bytes in all, so that a burst of a million
-//            tasks is forgotten. Frames above `largest` are malloc's own. What a thread
+//            for it, and at most `most_kept` bytes of each class, so that a burst of a
+//            million tasks is forgotten. Frames above `largest` are malloc's own. What a thread
 //            keeps is freed when it ends, or by trim().
 // Errors     nullptr: out of memory.
 #pragma once
@@ -20,7 +20,7 @@ class FramePool {
  public:
   static constexpr std::size_t granularity = 64;
   static constexpr std::size_t largest = 8192;
-  static constexpr std::size_t most_kept = std::size_t{8} * 1024 * 1024;
+  static constexpr std::size_t most_kept = std::size_t{1024} * 1024;
 
   /// On the calling thread's pool.
   [[nodiscard]] static void* allocate(std::size_t size) noexcept;
