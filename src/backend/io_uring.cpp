@@ -187,6 +187,7 @@ std::optional<Result> IoUring::start(Completion& completion) {
   const Operation& operation = completion.operation();
   const OperationKind kind = operation.kind();
   const bool closes = kind == OperationKind::close && is_file(completion.descriptor());
+  if (kind == OperationKind::close) close_own(completion.descriptor());
   if (!operation.has(waits) && !operation.has(blocks) && !closes) return operation.perform();
   if (auto works = still_works(); !works) {
     return closes ? operation.perform() : std::unexpected(works.error());
@@ -206,7 +207,6 @@ std::optional<Result> IoUring::start(Completion& completion) {
     if (*moves) return blocking_.start(completion);
   }
   if (!obtain(completion)) return std::unexpected(std::errc::not_enough_memory);
-  if (kind == OperationKind::close) close_own(completion.descriptor());
   (void)pending_.push_back(completion.note - 1);  // reserved by obtain()
   return std::nullopt;
 }

@@ -38,10 +38,9 @@ void ReadinessBackend::set_way(Descriptor& descriptor, sys::Unwaiting way) noexc
 }
 
 void ReadinessBackend::release(Descriptor& descriptor) noexcept {
-  const std::uint32_t flags = descriptor.backend_flags;
-  // What the poller knows is the parent's as well.
-  // Closing is not enough where the descriptor was duplicated.
-  if ((flags & added) != 0 && !origin_.is_parent()) remove(descriptor);
+  // Closing is not enough where the descriptor was duplicated. What the poller of a parent knows
+  // is the parent's.
+  if ((descriptor.backend_flags & added) != 0 && !origin_.is_parent()) remove(descriptor);
   close_own(descriptor);
   descriptor.backend_flags = 0;
 }

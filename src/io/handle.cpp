@@ -4,7 +4,7 @@ namespace wev {
 
 void Handle::reset() noexcept {
   const int fd = let_go();
-  if (owned_) loop_->discard(fd);
+  if (fd >= 0 && owned_) loop_->discard(fd);
 }
 
 }  // namespace wev

@@ -193,6 +193,21 @@ TEST_P(NativeContract, ATerminalIsReadLineByLine) {
   EXPECT_TRUE(e.result());
 }
 
+// Where its flags are others' too it is opened once more, and that is closed along with it.
+TEST_P(NativeContract, ATerminalThatIsClosedLeavesNothingOpen) {
+  const auto [master, slave] = open_terminal();
+  owned(master);
+  const std::size_t before = open_descriptors();
+  auto& buffer = make_buffer<8>();
+  Probe& r = start("r", op::read(slave, buffer.bytes));
+  look();
+  Probe& c = start("c", op::close(slave));
+  run();
+  EXPECT_END(r, Errc::operation_canceled);
+  EXPECT_END(c, Result(0));
+  EXPECT_EQ(open_descriptors(), before - 1);
+}
+
 // Duplicates -----------------------------------------------------------------------------
 
 TEST_P(NativeContract, TwoNumbersOfOnePipeAreTwoDescriptors) {
