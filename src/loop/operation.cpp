@@ -70,7 +70,8 @@ const OperationType foreign_type{Kind::foreign, unordered,      at_once,       n
   }                                                                                                \
   const OperationType type##_type {                                                                \
     Kind::kind, direction, traits, perform_##type, examine, begin_of(Kind::kind, traits), nullptr, \
-        other                                                                                      \
+        other, ((traits) & moves_bytes) != 0 ? &whole_transfer : nullptr,                          \
+        Kind::kind < Kind::poll ? nullptr : Begin::come                                            \
   }
 #define WEV_OPERATION(kind, type, direction, traits, call) \
   WEV_OPERATION_OF(kind, type, direction, traits, call, nullptr)
