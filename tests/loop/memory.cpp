@@ -106,9 +106,9 @@ TEST_P(Contract, ADescriptorThatCannotBeKeptFailsItsOperation) {
       return Action::disarm;
     }
   } first;
-  loop().add(first.completion, op::read(reader, first.byte), &first, State::end);
   {
     const NoMemory no_memory;
+    loop().add(first.completion, op::read(reader, first.byte), &first, State::end);
     (void)loop().tick(RunMode::no_wait);
   }
   EXPECT_EQ(first.result, Result(std::unexpected(Error(std::errc::not_enough_memory))));
