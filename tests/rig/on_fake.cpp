@@ -36,6 +36,10 @@ class FakeRig : public Rig {
     if (quirks.makes_up_events != 0) {
       traits_.no_poll_readable = traits_.no_poll_writable = "the host makes readiness up";
     }
+    // Nothing can be tried there, and one call need not tell.
+    if (blocks && (quirks.interrupts | quirks.drops_events | quirks.reports_late) != 0) {
+      traits_.no_prompt_ends = "the host overlooks what is ready";
+    }
     if (!quirks.sockets) traits_.no_sockets = "the host has no sockets";
     traits_.many_descriptors = 1'100;
     traits_.seed = options.seed;
