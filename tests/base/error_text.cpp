@@ -22,13 +22,13 @@ TEST(ErrorText, OfTheSystemIsWhatTheCLibrarySays) {
 
 TEST(ErrorText, EachOfOurOwnSaysSomethingElse) {
   std::set<std::string> texts;
-  for (std::uint16_t code = 1; code <= 7; ++code) {
+  for (std::uint16_t code = 1; code <= 10; ++code) {
     texts.emplace(Error(static_cast<Errc>(code)).message());
   }
   for (std::uint16_t code = 1; code <= 9; ++code) {
     texts.emplace(Error(static_cast<ResolveErrc>(code)).message());
   }
-  EXPECT_EQ(texts.size(), 16u);
+  EXPECT_EQ(texts.size(), 19u);
   EXPECT_FALSE(texts.contains(""));
   EXPECT_EQ(Error(Errc::timed_out).message().view(), "deadline passed");
 }
@@ -39,7 +39,12 @@ TEST(ErrorText, GoesIntoAStream) {
   EXPECT_EQ(out.str(), "reading: operation canceled.");
 }
 
-#if __has_include(<format>)
+#if defined(__wasi__)
+TEST(ErrorText, GoesIntoAFormat) {
+  GTEST_SKIP() << "std::format does not link: the compiler's own library for WASI wants a stack "
+                  "protector";
+}
+#elif __has_include(<format>)
 TEST(ErrorText, GoesIntoAFormat) {
   EXPECT_EQ(std::format("reading: {}.", Error(Errc::closed)), "reading: the channel is closed.");
   EXPECT_EQ(std::format("{:>18}", Error(Errc::timed_out)), "   deadline passed");

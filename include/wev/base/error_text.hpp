@@ -3,7 +3,8 @@
 //   std::cerr << "connecting: " << stream.error() << '\n';
 //   std::println("connecting: {}", stream.error());
 //
-// Both print Error::message(). std::format where the C++ library has it.
+// Both print Error::message(). std::format where the C++ library has it; with Debian's compiler for
+// WASI a program that uses it does not link.
 #pragma once
 
 #include <ostream>
