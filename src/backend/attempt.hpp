@@ -51,15 +51,11 @@ inline bool would_block(const Operation& operation, const Result& result) noexce
   return !other && result.error() == std::errc::resource_unavailable_try_again;
 }
 
-/// What came of carrying an operation out; nullopt: it would block.
-inline std::optional<Result> unless_it_blocks(const Operation& operation, Result result) noexcept {
-  if (would_block(operation, result)) return std::nullopt;
-  return result;
-}
-
 /// The result of carrying an operation out now, or nullopt if it would block.
 inline std::optional<Result> attempt(const Operation& operation) noexcept {
-  return unless_it_blocks(operation, operation.perform());
+  const Result result = operation.perform();
+  if (would_block(operation, result)) return std::nullopt;
+  return result;
 }
 
 /// What a poll ends with when its direction is ready.

@@ -29,8 +29,7 @@ Timer::State& Timer::state() {
 
 void Timer::start(Duration delay, bool repeats) {
   State& state = *state_;
-  loop_->update_now();
-  state.first = wev::after(loop_->now(), delay);
+  state.first = loop_->from_now(delay);
   state.period = repeats ? delay : Duration::zero();
   state.repeats = repeats;
   state.armed = true;

@@ -16,12 +16,12 @@ namespace {
 constexpr int looks_per_ten = 9;
 constexpr Duration shortest_interval = 10us;
 constexpr Duration longest_interval = 20ms;
+// And where the clock stands still.
+constexpr unsigned most_turns_in_vain = 256;
 // An op::whole lets others have their turn after so many parts that were there at once.
 constexpr unsigned most_parts = 16;
 // A program does not take so many turns to end.
 constexpr unsigned most_drain_turns = 10'000;
-// And where the clock stands still.
-constexpr unsigned most_turns_in_vain = 256;
 
 }  // namespace
 
@@ -56,8 +56,7 @@ void Loop::add(Completion& completion, const Operation& operation, void* userdat
   if (operation.kind() == OperationKind::timer) {
     auto& timer = completion.operation_.timer;
     const bool at = operation.type == &op::timer_at_type;
-    if (!at) update_now();
-    completion.deadline_ = at ? Instant(timer.delay) : after(now_, timer.delay);
+    completion.deadline_ = at ? Instant(timer.delay) : from_now(timer.delay);
     timer.deadline = deadline;
     limit_timer(completion);
   } else {
@@ -121,8 +120,7 @@ bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callbac
   completion.callback_ = callback;
   completion.userdata_ = userdata;
   completion.clear(Completion::limited);
-  update_now();
-  completion.deadline_ = after(now_, delay);
+  completion.deadline_ = from_now(delay);
   if (completion.state_ == Completion::State::active) {
     timers_.move(completion);
   } else {
@@ -204,16 +202,15 @@ bool Loop::forget(int fd) {
   Descriptor* descriptor = descriptors_.find(fd);
   if (descriptor == nullptr) return true;
   descriptor->leaving = true;
-  const bool unused = descriptor->unused();
-  give_up_if_unused(*descriptor);
-  return unused;
+  return give_up_if_unused(*descriptor);
 }
 
 // Nothing lasting is kept of a descriptor that is given away, or proved to be none.
-void Loop::give_up_if_unused(Descriptor& descriptor) {
-  if ((!descriptor.leaving && !descriptor.bad) || !descriptor.unused()) return;
+bool Loop::give_up_if_unused(Descriptor& descriptor) {
+  if ((!descriptor.leaving && !descriptor.bad) || !descriptor.unused()) return false;
   backend_.release(descriptor);
   descriptors_.erase(descriptor);
+  return true;
 }
 
 void Loop::discard(int fd) noexcept {
@@ -483,11 +480,9 @@ bool Loop::look_is_due() {
 // One that costs time of other work, so it is measured. The machine may do something else
 // meanwhile: what is dear is believed little by little.
 std::expected<void, Error> Loop::look() {
-  update_now();
-  const Instant before = now_;
   auto collected = collect();
   update_now();
-  look_cost_ = std::min(now_ - before, 2 * look_cost_ + 1us);
+  look_cost_ = std::min(now_ - looked_at_, 2 * look_cost_ + 1us);
   return collected;
 }
 
@@ -839,7 +834,7 @@ void Loop::deliver(Completion& completion) noexcept {
     descriptors_.erase(*descriptor);
   } else if (descriptor != nullptr && completion.has(Completion::on_descriptor)) {
     --descriptor->undelivered;
-    give_up_if_unused(*descriptor);
+    (void)give_up_if_unused(*descriptor);
   }
   if (completion.has(Completion::orphaned)) --orphans_;
   completion.state_ = Completion::State::dead;

@@ -59,19 +59,20 @@ const OperationType foreign_type{Kind::foreign, unordered,      at_once,       n
                                  nullptr,       Foreign::begin, Foreign::leave};
 
 // `call` is a function of both, with arguments made from `io`.
-#define WEV_OPERATION_OF(kind, type, direction, traits, call, other)                               \
-  static Result perform_##type([[maybe_unused]] const Operation& operation,                        \
-                               System* system) noexcept {                                          \
-    [[maybe_unused]] const Io& io = operation.io;                                                  \
-    if (((traits) & at_offset) != 0 && !Begin::has_offset(operation)) {                            \
-      return std::unexpected(std::errc::invalid_argument);                                         \
-    }                                                                                              \
-    return system != nullptr ? system->call : sys::call;                                           \
-  }                                                                                                \
-  const OperationType type##_type {                                                                \
-    Kind::kind, direction, traits, perform_##type, examine, begin_of(Kind::kind, traits), nullptr, \
-        other, ((traits) & moves_bytes) != 0 ? &whole_transfer : nullptr,                          \
-        Kind::kind < Kind::poll ? nullptr : Begin::come                                            \
+#define WEV_OPERATION_OF(KIND, type, side, about, call, of)                            \
+  static Result perform_##type([[maybe_unused]] const Operation& operation,            \
+                               System* system) noexcept {                              \
+    [[maybe_unused]] const Io& io = operation.io;                                      \
+    if (((about) & at_offset) != 0 && !Begin::has_offset(operation)) {                 \
+      return std::unexpected(std::errc::invalid_argument);                             \
+    }                                                                                  \
+    return system != nullptr ? system->call : sys::call;                               \
+  }                                                                                    \
+  const OperationType type##_type {                                                    \
+    .kind = Kind::KIND, .direction = side, .traits = about, .perform = perform_##type, \
+    .examine = op::examine, .begin = begin_of(Kind::KIND, about), .other = of,         \
+    .whole = ((about) & moves_bytes) != 0 ? &whole_transfer : nullptr,                 \
+    .come = Kind::KIND < Kind::poll ? nullptr : Begin::come                            \
   }
 #define WEV_OPERATION(kind, type, direction, traits, call) \
   WEV_OPERATION_OF(kind, type, direction, traits, call, nullptr)
@@ -154,13 +155,25 @@ Result accept_each(const Operation& operation, System* system) noexcept {
 }  // namespace
 
 // Nothing is asked about what is to be closed.
-const OperationType close_type{
-    Kind::close,          unordered, at_once, close_descriptor, nullptr,
-    Begin::on_descriptor, nullptr,   nullptr, nullptr,          Begin::come};
-const OperationType run_blocking_type{Kind::run_blocking,    unordered, blocks,
-                                      run_blocking_function, nullptr,   Begin::loose};
-const OperationType accept_many_type{
-    Kind::accept_many,    in,      waits | on_socket, accept_each, examine,
-    Begin::on_descriptor, nullptr, nullptr,           nullptr,     Begin::come};
+const OperationType close_type{.kind = Kind::close,
+                               .direction = unordered,
+                               .traits = at_once,
+                               .perform = close_descriptor,
+                               .examine = nullptr,
+                               .begin = Begin::on_descriptor,
+                               .come = Begin::come};
+const OperationType run_blocking_type{.kind = Kind::run_blocking,
+                                      .direction = unordered,
+                                      .traits = blocks,
+                                      .perform = run_blocking_function,
+                                      .examine = nullptr,
+                                      .begin = Begin::loose};
+const OperationType accept_many_type{.kind = Kind::accept_many,
+                                     .direction = in,
+                                     .traits = waits | on_socket,
+                                     .perform = accept_each,
+                                     .examine = examine,
+                                     .begin = Begin::on_descriptor,
+                                     .come = Begin::come};
 
 }  // namespace wev::op

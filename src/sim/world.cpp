@@ -195,9 +195,6 @@ std::size_t World::some_of(std::size_t size) {
 
 namespace {
 
-// Systems count positions with a sign.
-bool is_position(std::uint64_t offset) { return offset <= std::uint64_t{INT64_MAX}; }
-
 Result read_at(std::span<const std::byte> bytes, std::span<std::byte> buffer,
                std::uint64_t offset) {
   if (offset >= bytes.size() || buffer.empty()) return 0;
@@ -404,24 +401,27 @@ Result World::fsync(int fd) {
   return 0;
 }
 
-Result World::pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) {
+Expected<World::Open*> World::use_file(int fd, std::uint64_t offset, bool Open::* opened_for) {
   const auto used = use(fd);
-  if (!used) return std::unexpected(used.error());
+  if (!used) return used;
   const Open& open = **used;
-  if (!is_position(offset)) return std::unexpected(std::errc::invalid_argument);
+  if (offset > most_offset) return std::unexpected(std::errc::invalid_argument);
   if (open.kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
-  if (!open.reads) return std::unexpected(std::errc::bad_file_descriptor);
-  return read_at(open.inode->bytes, buffer, offset);
+  if (!(open.*opened_for)) return std::unexpected(std::errc::bad_file_descriptor);
+  return used;
+}
+
+Result World::pread(int fd, std::span<std::byte> buffer, std::uint64_t offset) {
+  const auto used = use_file(fd, offset, &Open::reads);
+  if (!used) return std::unexpected(used.error());
+  return read_at((*used)->inode->bytes, buffer, offset);
 }
 
 // Of a file that is appended to Linux heeds no offset.
 Result World::pwrite(int fd, std::span<const std::byte> buffer, std::uint64_t offset) {
-  const auto used = use(fd);
+  const auto used = use_file(fd, offset, &Open::writes);
   if (!used) return std::unexpected(used.error());
   const Open& open = **used;
-  if (!is_position(offset)) return std::unexpected(std::errc::invalid_argument);
-  if (open.kind != Kind::file) return std::unexpected(std::errc::invalid_seek);
-  if (!open.writes) return std::unexpected(std::errc::bad_file_descriptor);
   auto& bytes = open.inode->bytes;
   return write_at(bytes, buffer, open.appends ? bytes.size() : offset, largest_file);
 }

@@ -153,6 +153,7 @@ class World final : public System {
   /// What an operation is on, or how it fails at once.
   Expected<Open*> use(int fd);
   Expected<Open*> use_socket(int fd);
+  Expected<Open*> use_file(int fd, std::uint64_t offset, bool Open::* opened_for);
 
   Result take(Open& open, std::span<std::byte> buffer, bool peek);
   Result put(Open& open, std::span<const std::byte> buffer);

@@ -154,20 +154,14 @@ TEST_P(Contract, AFileIsOpenedByItsPath) {
 TEST_P(Contract, WhatIsAppendedGoesToTheEndWhereverThatIsByThen) {
   NEEDS(files);
   constexpr const char* path = "wev-test-appended";
-  const auto open = [&](std::uint32_t flags) {
-    Probe& opened = start({}, op::open(op::working_directory, path, flags));
-    run();
-    EXPECT_TRUE(opened.result()) << describe(opened.result());
-    return owned(static_cast<int>(opened.result().value_or(0)));
-  };
   const auto write = [&](int fd, std::string_view text) {
     Probe& written = start({}, op::whole(op::write(fd, bytes_of(text))));
     run();
     EXPECT_END(written, Result(text.size()));
   };
-  const int fd = open(open_read | open_write | open_create | open_truncate);
+  const int fd = open(path, open_read | open_write | open_create | open_truncate);
   write(fd, "abc");
-  const int appending = open(open_write | open_append);
+  const int appending = open(path, open_write | open_append);
   write(fd, "XYZ");
   write(appending, "d");
   write(fd, "?");  // at its own position, over what was appended
@@ -182,14 +176,8 @@ TEST_P(Contract, WhatIsAppendedGoesToTheEndWhereverThatIsByThen) {
 TEST_P(Contract, AFileIsReadAndWrittenOnlyAsItWasOpened) {
   NEEDS(files);
   constexpr const char* path = "wev-test-one-way";
-  const auto open = [&](std::uint32_t flags) {
-    Probe& opened = start({}, op::open(op::working_directory, path, flags));
-    run();
-    EXPECT_TRUE(opened.result()) << describe(opened.result());
-    return owned(static_cast<int>(opened.result().value_or(0)));
-  };
-  const int writing = open(open_write | open_create | open_truncate);
-  const int reading = open(open_read);
+  const int writing = open(path, open_write | open_create | open_truncate);
+  const int reading = open(path, open_read);
   auto& buffer = make_buffer<8>();
   const std::array<IoVec, 2> in = {std::span(buffer.bytes).first(4),
                                    std::span(buffer.bytes).subspan(4)};

@@ -94,7 +94,9 @@ TEST_P(Contract, ABusyLoopLooksAtItsDescriptors) {
   Probe& reading = start("reading", op::read(reader, buffer.bytes));
   look();
   Probe& busy = probe({}, [&](Probe& self) {
-    if (self.calls() == 3) EXPECT_EQ(rig().write(writer, "x"), Result(1));
+    if (self.calls() == 3) {
+      EXPECT_EQ(rig().write(writer, "x"), Result(1));
+    }
     // So that one that never looks ends here, too.
     return reading.calls() == 0 && self.calls() < 10'000'000 ? Action::rearm : Action::disarm;
   });

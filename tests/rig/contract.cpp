@@ -143,6 +143,12 @@ Contract::Pair Contract::socket_pair() {
 }
 
 int Contract::file(std::string_view contents) { return owned(rig_->file(contents)); }
+int Contract::open(const char* path, std::uint32_t flags) {
+  Probe& opened = start({}, op::open(op::working_directory, path, flags));
+  run();
+  EXPECT_TRUE(opened.result()) << describe(opened.result());
+  return owned(static_cast<int>(opened.result().value_or(0)));
+}
 int Contract::listen() { return owned(rig_->listen()); }
 int Contract::connect(int listener) { return owned(rig_->connect(listener)); }
 

@@ -91,6 +91,8 @@ class Contract : public testing::TestWithParam<RigMaker> {
   Pair pipe();
   Pair socket_pair();
   int file(std::string_view contents = {});
+  /// What op::open makes of a path.
+  int open(const char* path, std::uint32_t flags);
   int listen();
   int connect(int listener);
   int owned(int fd);

@@ -133,7 +133,6 @@ class CurlMulti {
   }
   void set_timer(long milliseconds) {
     if (milliseconds < 0) return timer_.stop();
-    loop_.update_now();
     timer_.after(std::chrono::milliseconds(milliseconds), [this](std::size_t) {
       act(CURL_SOCKET_TIMEOUT, 0);
       // libcurl asks for no other where it found this one to be a little early.

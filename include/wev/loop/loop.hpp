@@ -258,6 +258,11 @@ class Loop : public Allocated {
   /// Reads the clock: after long work, before now() is used. What is given a delay does so
   /// itself, so that its deadline is now() + delay.
   void update_now() { now_ = backend_.now(); }
+  /// The clock, read anew, and `delay` more.
+  Instant from_now(Duration delay) {
+    update_now();
+    return after(now_, delay);
+  }
 
   [[nodiscard]] Backend& backend() const noexcept { return backend_; }
 
@@ -312,7 +317,7 @@ class Loop : public Allocated {
   void end(Completion& completion, Result result);
   void settle(Completion& completion, Result result);
   static Result sum_up(Completion& completion, Result last);
-  void give_up_if_unused(Descriptor& descriptor);
+  bool give_up_if_unused(Descriptor& descriptor);
   void withdraw(Completion& completion, Errc reason);
   void leave_target(Completion& cancel);
   void answer_cancels(Completion& target);

@@ -152,8 +152,7 @@ class RequestBase {
     }
     Instant deadline = awaitable.deadline_;
     if (awaitable.within_ != Duration::max()) {
-      loop_->update_now();
-      deadline = std::min(deadline, after(loop_->now(), awaitable.within_));
+      deadline = std::min(deadline, loop_->from_now(awaitable.within_));
     }
     loop_->add(completion_, operation, this, on_end, deadline);
   }

@@ -31,10 +31,8 @@ class Interval {
   /// From now on. REQUIRES: `period` is more than zero.
   template <class Rep, class Period>
   Interval(Loop& loop, std::chrono::duration<Rep, Period> period) noexcept
-      : loop_(loop), period_(saturate(period)) {
+      : loop_(loop), period_(saturate(period)), next_(loop.from_now(period_)) {
     WEV_ASSERT(period_ > Duration::zero(), "Interval: its period is not more than zero");
-    loop.update_now();
-    next_ = after(loop.now(), period_);
   }
 
   struct ToPeriods {
