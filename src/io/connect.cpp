@@ -68,7 +68,7 @@ void ConnectRequest::try_next() {
                          [attempt](Expected<TcpStream> stream) {
                            attempt->owner->ended(*attempt, std::move(stream));
                          });
-  next_try_ = after(loop_->now(), options_.stagger);
+  next_try_ = loop_->from_now(options_.stagger);
   set_timer();
 }
 

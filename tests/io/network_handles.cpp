@@ -255,6 +255,23 @@ TEST_P(Network, WhereOneDoesNotAnswerTheNextIsTriedBesideIt) {
   EXPECT_GE(loop().now() - began, 3ms);
 }
 
+// And not from when the loop last read its clock.
+TEST_P(Network, ADeadlineForAllTriesCountsFromWhenTheyBegin) {
+  const std::vector<Address> all = {silent(), silent()};
+  Instant began;
+  const auto task = [&]() -> Task<> {
+    rig().busy(loop(), 30ms);
+    began = loop().backend().now();
+    const auto stream = co_await connecting(loop(), all, 1ms).within(32ms);
+    EXPECT_FALSE(stream);
+    if (!stream) {
+      EXPECT_EQ(stream.error(), Errc::timed_out);
+    }
+  };
+  EXPECT_TRUE(wev::run(loop(), task()));
+  EXPECT_GE(loop().backend().now(), began + 32ms);
+}
+
 TEST_P(Network, TheFamiliesAreTriedByTurns) {
   const Address ipv4 = answering();
   EXPECT_EQ(reached(loop(), {silent(SocketFamily::ipv6), answering(SocketFamily::ipv6), ipv4}, 1ms),

@@ -146,7 +146,9 @@ class [[nodiscard("begins when it is awaited")]] Connecting {
   template <class F>
   void start(F callback) const {
     ConnectOptions options = options_;
-    options.deadline = std::min(options.deadline, after(loop().now(), within_));
+    if (within_ != Duration::max()) {
+      options.deadline = std::min(options.deadline, loop().from_now(within_));
+    }
     to_.start(request_, options, std::move(callback));
   }
   void cancel() const noexcept { request_.cancel(); }
