@@ -11,7 +11,7 @@ namespace wev {
 namespace {
 
 // More is copied by a thread: it would hold the loop up.
-constexpr std::size_t most_at_once = 256 * 1024;
+constexpr std::size_t most_at_once = std::size_t{256} * 1024;
 
 // What a file holds in memory costs less than a thread does. Only data is believed; the end
 // and errors are told by the call that waits.

@@ -370,6 +370,7 @@ std::expected<std::size_t, Error> Loop::turn(RunMode mode) {
 void Loop::resume_paused() {
   List<Descriptor> batch;
   batch.take(paused_);
+  // NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape): nothing is left in it
   while (!batch.empty()) {
     Descriptor& descriptor = batch.pop_front();
     for (const Direction direction : {Direction::in, Direction::out, Direction::unordered}) {

@@ -59,20 +59,20 @@ const OperationType foreign_type{Kind::foreign, unordered,      at_once,       n
                                  nullptr,       Foreign::begin, Foreign::leave};
 
 // `call` is a function of both, with arguments made from `io`.
-#define WEV_OPERATION_OF(KIND, type, side, about, call, of)                            \
-  static Result perform_##type([[maybe_unused]] const Operation& operation,            \
-                               System* system) noexcept {                              \
-    [[maybe_unused]] const Io& io = operation.io;                                      \
-    if (((about) & at_offset) != 0 && !Begin::has_offset(operation)) {                 \
-      return std::unexpected(std::errc::invalid_argument);                             \
-    }                                                                                  \
-    return system != nullptr ? system->call : sys::call;                               \
-  }                                                                                    \
-  const OperationType type##_type {                                                    \
-    .kind = Kind::KIND, .direction = side, .traits = about, .perform = perform_##type, \
-    .examine = op::examine, .begin = begin_of(Kind::KIND, about), .other = of,         \
-    .whole = ((about) & moves_bytes) != 0 ? &whole_transfer : nullptr,                 \
-    .come = Kind::KIND < Kind::poll ? nullptr : Begin::come                            \
+#define WEV_OPERATION_OF(KIND, type, side, about, call, of)                                \
+  static Result perform_##type([[maybe_unused]] const Operation& operation,                \
+                               System* system) noexcept {                                  \
+    [[maybe_unused]] const Io& io = operation.io;                                          \
+    if (((about) & at_offset) != 0 && !Begin::has_offset(operation)) {                     \
+      return std::unexpected(std::errc::invalid_argument);                                 \
+    }                                                                                      \
+    return system != nullptr ? system->call : sys::call;                                   \
+  }                                                                                        \
+  const OperationType type##_type {                                                        \
+    .kind = Kind::KIND, .direction = (side), .traits = (about), .perform = perform_##type, \
+    .examine = op::examine, .begin = begin_of(Kind::KIND, about), .other = (of),           \
+    .whole = ((about) & moves_bytes) != 0 ? &whole_transfer : nullptr,                     \
+    .come = Kind::KIND < Kind::poll ? nullptr : Begin::come                                \
   }
 #define WEV_OPERATION(kind, type, direction, traits, call) \
   WEV_OPERATION_OF(kind, type, direction, traits, call, nullptr)

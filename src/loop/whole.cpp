@@ -25,6 +25,7 @@ Place place_of(const Operation& operation) noexcept {
   const auto& io = operation.io;
   const std::size_t behind = io.flags & count_mask;
   if (operation.has(vectored)) return {reinterpret_cast<const IoVec*>(io.data), io.size, behind, 0};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): set_place() put it there
   const auto* buffer = reinterpret_cast<const IoVec*>(static_cast<std::uintptr_t>(io.offset));
   return {buffer, io.flags >> count_bits & count_mask, behind, buffer->size - io.size};
 }

@@ -43,9 +43,11 @@ class List {
   void push_front(T& item) noexcept { insert_before(*head_.next_, item); }
 
   T& pop_front() noexcept {
-    T& item = front();
-    static_cast<Link&>(item).unlink();
-    return item;
+    Link& first = *head_.next_;
+    head_.next_ = first.next_;
+    first.next_->prev_ = &head_;
+    first.next_ = first.prev_ = &first;
+    return static_cast<T&>(first);
   }
 
   /// Calls f(T&) for each, last first; f may unlink the one it is called with.

@@ -368,7 +368,7 @@ class Loop : public Allocated {
   std::size_t handles_ = 0;                        // that are open on it
   Instant now_;
   Instant looked_at_;           // when descriptors were last looked at
-  Instant seen_until_{};        // what came before this has been looked at
+  Instant seen_until_;          // what came before this has been looked at
   Duration look_cost_{};        // about what a look takes
   unsigned turns_in_vain_ = 0;  // since the clock last moved, without a look
   void (*collect_completed_)(Loop& loop) noexcept = nullptr;  // of foreign operations
