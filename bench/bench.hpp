@@ -113,8 +113,11 @@ class Trial {
     taken_.cpu += ended.cpu - began_.cpu;
   }
 
+  /// Where it made not size() of them.
+  void made(std::size_t operations) noexcept { made_ = operations; }
+
   [[nodiscard]] Times per_operation() const noexcept {
-    const auto operations = static_cast<double>(size_);
+    const auto operations = static_cast<double>(made_);
     return {taken_.wall / operations, taken_.cpu / operations};
   }
 
@@ -127,6 +130,7 @@ class Trial {
   static Times now() noexcept { return {read(CLOCK_MONOTONIC), read(CLOCK_PROCESS_CPUTIME_ID)}; }
 
   std::size_t size_;
+  std::size_t made_ = size_;
   bool tiny_;
   Times began_;
   Times taken_;

@@ -6,7 +6,7 @@
 # Of Linux, as WEV_BACKEND names them.
 native_backends=(io_uring epoll poll)
 # In the order of docs/benchmarks.md.
-benchmarks=(pingpong timers wake post pipe tasks)
+benchmarks=(pingpong timers wake post pipe tasks growth)
 
 say() { printf '%s\n' "$*"; }
 heading() { printf '\n== %s\n' "$*"; }
