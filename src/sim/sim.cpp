@@ -44,6 +44,14 @@ std::string Sim::contents(int fd) const { return world_->contents(fd); }
 std::size_t Sim::open_descriptors() const { return world_->open_descriptors(); }
 void Sim::fail_next(int fd, Error error) { world_->fail_next(fd, error); }
 bool Sim::raise(int signal) { return world_->raise(signal); }
+void Sim::on_spawn(std::function<Expected<void>(const Child& child)> play) {
+  world_->on_spawn(std::move(play), options_.capacity);
+}
+void Sim::exit(int pid, int code) { world_->exit(pid, static_cast<std::size_t>(code & 0xff)); }
+void Sim::kill(int pid, int signal) { (void)world_->kill(pid, signal); }
+void Sim::on_kill(int pid, std::function<void(int signal)> handle) {
+  world_->on_kill(pid, std::move(handle));
+}
 void Sim::advance(Duration duration) {
   readings_ = 0;
   now_ = after(now_, duration);

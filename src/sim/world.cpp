@@ -119,6 +119,10 @@ bool World::ready(int fd, Direction direction) const noexcept {
     return direction != Direction::in || !open->backlog.empty();
   }
   if (open->kind == Kind::signal) return direction != Direction::in || open->times > 0;
+  if (open->kind == Kind::process) {
+    const auto child = children_.find(open->pid);
+    return direction != Direction::in || child == children_.end() || child->second.status;
+  }
   if (open->kind == Kind::datagram) {
     return direction != Direction::in || !open->datagrams.empty();
   }
@@ -703,10 +707,15 @@ Result World::shutdown(int fd, Shutdown how) {
 
 // Signals -----------------------------------------------------------------------
 
+namespace {
+
+constexpr int most_signal = 64;
+constexpr int signal_kill = 9;  // everywhere
+
+}  // namespace
+
 Result World::watch_signal(int signal) {
-  constexpr int uncatchable = 9;  // SIGKILL, everywhere
-  constexpr int most = 64;
-  if (signal < 1 || signal > most || signal == uncatchable) {
+  if (signal < 1 || signal > most_signal || signal == signal_kill) {
     return std::unexpected(std::errc::invalid_argument);
   }
   auto open = std::make_shared<Open>();
@@ -740,6 +749,123 @@ bool World::raise(int signal) noexcept {
     watched = true;
   }
   return watched;
+}
+
+// Processes ---------------------------------------------------------------------
+
+void World::on_spawn(Play play, std::size_t pipe_capacity) {
+  play_ = std::move(play);
+  pipe_capacity_ = pipe_capacity;
+}
+
+// Makes the child's end.
+Expected<int> World::give(ChildStdio& stdio, bool child_reads) {
+  switch (stdio.kind) {
+    case ChildStdio::Kind::inherit:
+    case ChildStdio::Kind::null: return -1;
+    case ChildStdio::Kind::descriptor: {
+      const Result own = duplicate(stdio.fd);
+      if (!own) return std::unexpected(own.error());
+      return static_cast<int>(*own);
+    }
+    case ChildStdio::Kind::pipe: break;
+  }
+  const auto [reader, writer] = pipe(pipe_capacity_);
+  stdio.fd = child_reads ? writer : reader;
+  return child_reads ? reader : writer;
+}
+
+Result World::spawn(Spawn& spawn) {
+  if (!play_) return System::spawn(spawn);
+  const int pid = next_pid_++;
+  Child& child = children_[pid];
+  Expected<void> played;
+  for (std::size_t i = 0; played && i < child.stdio.size(); ++i) {
+    const auto own = give(spawn.stdio[i], i == 0);
+    if (own) {
+      child.stdio[i] = *own;
+      if (*own >= 0) child.opened[i] = table_[static_cast<std::size_t>(*own - first_fd_)];
+    } else {
+      played = std::unexpected(own.error());
+    }
+  }
+  if (played) played = play_({pid, spawn, child.stdio});
+  if (!played) {
+    if (!child.status) exit(pid, 0);
+    for (const ChildStdio& stdio : spawn.stdio) {
+      if (stdio.kind == ChildStdio::Kind::pipe && stdio.fd >= 0) (void)close(stdio.fd);
+    }
+    children_.erase(pid);
+    return std::unexpected(played.error());
+  }
+  auto open = std::make_shared<Open>();
+  open->kind = Kind::process;
+  open->pid = spawn.pid = pid;
+  return static_cast<std::size_t>(install(std::move(open)));
+}
+
+Result World::wait_process(int fd, int pid) {
+  if (!play_) return System::wait_process(fd, pid);
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  if ((*open)->kind != Kind::process) return std::unexpected(std::errc::invalid_argument);
+  const auto child = children_.find(pid);
+  if (child == children_.end()) return std::unexpected(std::errc::no_child_process);
+  if (!child->second.status) return std::unexpected(std::errc::resource_unavailable_try_again);
+  return *child->second.status;
+}
+
+Result World::kill_process(int fd, int pid, int signal) {
+  if (!play_) return System::kill_process(fd, pid, signal);
+  const auto open = use(fd);
+  if (!open) return std::unexpected(open.error());
+  if (signal < 0 || signal > most_signal) return std::unexpected(std::errc::invalid_argument);
+  return signal == 0 ? 0 : kill(pid, signal);
+}
+
+Result World::release_process(int fd, int pid) {
+  if (!play_) return System::release_process(fd, pid);
+  const auto child = children_.find(pid);
+  if (child == children_.end()) return std::unexpected(std::errc::no_child_process);
+  child->second.released = true;
+  if (child->second.status) children_.erase(child);
+  return 0;
+}
+
+// nullptr: it has ended.
+World::Child* World::running(int pid) {
+  const auto child = children_.find(pid);
+  return child == children_.end() || child->second.status ? nullptr : &child->second;
+}
+
+void World::exit(int pid, std::size_t status) {
+  Child* child = running(pid);
+  WEV_ASSERT(child != nullptr, "Sim::exit: no such child runs");
+  child->status = status;
+  for (std::size_t i = 0; i < child->stdio.size(); ++i) {
+    const Open* open = find(child->stdio[i]);
+    if (open != nullptr && open == child->opened[i].lock().get()) (void)close(child->stdio[i]);
+  }
+  if (child->released) children_.erase(pid);
+}
+
+Result World::kill(int pid, int signal) {
+  Child* child = running(pid);
+  if (child == nullptr) return 0;
+  if (child->handle && signal != signal_kill) {
+    // A copy: it may end the child, and go with it.
+    const auto handle = child->handle;
+    handle(signal);
+  } else {
+    exit(pid, op::ended_by_signal | static_cast<std::size_t>(signal));
+  }
+  return 0;
+}
+
+void World::on_kill(int pid, std::function<void(int signal)> handle) {
+  Child* child = running(pid);
+  WEV_ASSERT(child != nullptr, "Sim::on_kill: no such child runs");
+  child->handle = std::move(handle);
 }
 
 }  // namespace wev

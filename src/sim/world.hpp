@@ -6,11 +6,14 @@
 // systems do.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,13 +24,15 @@
 #include "wev/base/address.hpp"
 #include "wev/base/error.hpp"
 #include "wev/loop/operation.hpp"
+#include "wev/sim/sim.hpp"
+#include "wev/sys/spawn.hpp"
 #include "wev/sys/system.hpp"
 
 namespace wev {
 
 class World final : public System {
  public:
-  enum class Kind : std::uint8_t { pipe, file, socket, listener, datagram, signal };
+  enum class Kind : std::uint8_t { pipe, file, socket, listener, datagram, signal, process };
 
   /// With `short_transfers` reads and writes move fewer bytes than they could,
   /// as `random` decides. Descriptors are numbered from `first_fd`.
@@ -92,8 +97,20 @@ class World final : public System {
   Result wait_signal(int fd) override;
   Result unwatch_signal(int fd) override;
 
+  Result spawn(Spawn& spawn) override;
+  Result wait_process(int fd, int pid) override;
+  Result kill_process(int fd, int pid, int signal) override;
+  Result release_process(int fd, int pid) override;
+
   /// A signal comes. false: nobody watches it.
   bool raise(int signal) noexcept;
+
+  // Children; see Sim.
+  using Play = std::function<Expected<void>(const Sim::Child& child)>;
+  void on_spawn(Play play, std::size_t pipe_capacity);
+  void exit(int pid, std::size_t status);
+  Result kill(int pid, int signal);
+  void on_kill(int pid, std::function<void(int signal)> handle);
 
   /// The next operation on `fd` that is carried out fails with this.
   void fail_next(int fd, Error error);
@@ -128,6 +145,8 @@ class World final : public System {
     // Of signals; 0: it is watched no more.
     int signal = 0;
     std::size_t times = 0;
+    // Of processes.
+    int pid = 0;
     // Of sockets.
     SocketFamily family = SocketFamily::ipv4;
     Address local;
@@ -144,10 +163,21 @@ class World final : public System {
 
   using Opened = std::shared_ptr<Open>;
 
+  struct Child {
+    // Its own ends. What stands at a number by now may be somebody else's.
+    std::array<int, 3> stdio{-1, -1, -1};
+    std::array<std::weak_ptr<Open>, 3> opened;
+    std::optional<std::size_t> status;  // once it has ended
+    bool released = false;
+    std::function<void(int signal)> handle;
+  };
+
   int install(Opened open);
   static std::pair<Opened, Opened> connected(std::size_t capacity);
   static void hang_up(Open& open) noexcept;
   [[nodiscard]] Open* find(int fd) const noexcept;
+  Expected<int> give(ChildStdio& stdio, bool child_reads);
+  [[nodiscard]] Child* running(int pid);
   std::size_t some_of(std::size_t size);
 
   /// What an operation is on, or how it fails at once.
@@ -170,6 +200,10 @@ class World final : public System {
   std::vector<Opened> table_;
   std::map<std::string, std::shared_ptr<Inode>, std::less<>> files_;
   std::uint16_t next_port_ = 40'000;
+  Play play_;
+  std::size_t pipe_capacity_ = 0;
+  std::map<int, Child> children_;
+  int next_pid_ = 1'000;
   bool only_asking_ = false;  // see ready(): nothing that is done has an effect
   static constexpr std::size_t socket_capacity = 65'536;
   static constexpr std::size_t largest_file = std::size_t{1} << 30;

@@ -15,8 +15,11 @@
 
 #include <gtest/gtest.h>
 
+#include "wev/io/process.hpp"
 #include "wev/io/signal.hpp"
 #include "wev/loop/loop.hpp"
+#include "wev/task/ok.hpp"
+#include "wev/task/run.hpp"
 
 namespace wev::test {
 
@@ -161,6 +164,143 @@ TEST(Sim, ASignalComesWhenTheTestRaisesIt) {
     EXPECT_FALSE(sim.raise(terminate));
     EXPECT_FALSE(Signal::open(loop, 9));
   }
+}
+
+// Processes ------------------------------------------------------------------------
+
+namespace {
+
+// Writes what it reads, in capitals, and ends with how many bytes that were.
+Task<Expected<void>> capitals(Sim& sim, int pid, Stream in, Stream out) {
+  std::size_t count = 0;
+  std::array<char, 16> buffer{};
+  for (;;) {
+    const std::size_t size = co_await ok(in.read_some(buffer));
+    if (size == 0) break;
+    for (char& c : std::span(buffer).first(size)) c = static_cast<char>(c & ~0x20);
+    co_await ok(out.write_all(std::string_view(buffer.data(), size)));
+    count += size;
+  }
+  out = Stream();
+  in = Stream();
+  sim.exit(pid, static_cast<int>(count));
+  co_return {};
+}
+
+}  // namespace
+
+TEST(Sim, AChildIsATaskOfTheTests) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    SCOPED_TRACE(seed);
+    Sim sim({.seed = seed});
+    Loop loop(sim);
+    std::deque<Root<Expected<void>>> children;
+    sim.on_spawn([&](const Sim::Child& child) -> Expected<void> {
+      EXPECT_STREQ(child.asked.program, "capitals");
+      EXPECT_STREQ(child.asked.arguments[1], "-v");
+      EXPECT_EQ(child.stdio[2], -1);
+      children.emplace_back(loop, capitals(sim, child.pid, Stream(loop, child.stdio[0]),
+                                           Stream(loop, child.stdio[1])));
+      return {};
+    });
+    std::string received;
+    const auto program = [&]() -> Task<Expected<ExitStatus>> {
+      const std::string_view arguments[] = {"-v"};
+      auto process = co_await ok(Process::spawn(
+          loop, {.program = "capitals",
+                 .arguments = arguments,
+                 .stdio = {ChildStdio::pipe(), ChildStdio::pipe(), ChildStdio::null()}}));
+      EXPECT_GT(process.pid(), 0);
+      Stream to = process.take_pipe(0);
+      const Stream from = process.take_pipe(1);
+      EXPECT_FALSE(process.take_pipe(2).is_open());
+      co_await ok(to.write_all("hello"));
+      to = Stream();
+      std::array<char, 64> all{};
+      for (;;) {
+        const std::size_t size = co_await ok(from.read_some(all));
+        if (size == 0) break;
+        received.append(all.data(), size);
+      }
+      const ExitStatus first = co_await ok(process.wait());
+      EXPECT_EQ(co_await process.wait(), first);
+      EXPECT_TRUE(process.kill(15));  // it has ended
+      co_return first;
+    };
+    EXPECT_EQ(wev::run(loop, program()), (ExitStatus{5, 0}));
+    EXPECT_EQ(received, "HELLO");
+    EXPECT_TRUE(loop.run());
+    EXPECT_EQ(sim.open_descriptors(), 0u);
+  }
+}
+
+TEST(Sim, AChildThatIgnoresASignalIsEndedByAnother) {
+  constexpr int terminate = 15;
+  constexpr int kill = 9;
+  Sim sim;
+  Loop loop(sim);
+  std::vector<int> signals;
+  int pid = 0;
+  sim.on_spawn([&](const Sim::Child& child) -> Expected<void> {
+    pid = child.pid;
+    sim.on_kill(child.pid, [&](int signal) { signals.push_back(signal); });
+    return {};
+  });
+  const auto program = [&]() -> Task<Expected<ExitStatus>> {
+    auto process = co_await ok(Process::spawn(
+        loop, {.program = "daemon",
+               .stdio = {ChildStdio::null(), ChildStdio::pipe(), ChildStdio::inherit()}}));
+    const Stream from = process.take_pipe(1);
+    co_await ok(process.kill(0));
+    EXPECT_FALSE(process.kill(-1));
+    co_await ok(process.kill(terminate));
+    const auto in_time = co_await process.wait().within(1s);
+    EXPECT_EQ(in_time, Expected<ExitStatus>(std::unexpected(Errc::timed_out)));
+    co_await ok(process.kill(kill));
+    std::array<char, 4> buffer{};
+    EXPECT_EQ(co_await from.read_some(buffer), 0u);  // its end is closed
+    co_return co_await process.wait();
+  };
+  EXPECT_EQ(wev::run(loop, program()), (ExitStatus{-1, kill}));
+  EXPECT_EQ(signals, std::vector{terminate});
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(sim.open_descriptors(), 0u);
+  sim.kill(pid, terminate);  // nobody
+}
+
+TEST(Sim, AChildMayEndAtOnceOrNotBegin) {
+  Sim sim;
+  Loop loop(sim);
+  EXPECT_EQ(Process::spawn(loop, {.program = "x"}).error(), std::errc::operation_not_supported);
+  sim.on_spawn([&](const Sim::Child& child) -> Expected<void> {
+    if (std::string_view(child.asked.program) != "true") {
+      return std::unexpected(std::errc::no_such_file_or_directory);
+    }
+    sim.exit(child.pid, 3);
+    return {};
+  });
+  const auto pipes = std::array{ChildStdio::pipe(), ChildStdio::pipe(), ChildStdio::pipe()};
+  EXPECT_EQ(Process::spawn(loop, {.program = "false", .stdio = pipes}).error(),
+            std::errc::no_such_file_or_directory);
+  EXPECT_EQ(sim.open_descriptors(), 0u);
+  const auto not_open = std::array{ChildStdio::pipe(), ChildStdio::descriptor(77), ChildStdio{}};
+  EXPECT_EQ(Process::spawn(loop, {.program = "true", .stdio = not_open}).error(),
+            std::errc::bad_file_descriptor);
+  EXPECT_EQ(sim.open_descriptors(), 0u);
+  {
+    const int log = sim.file();
+    auto process = Process::spawn(
+        loop, {.program = "true",
+               .stdio = {ChildStdio::pipe(), ChildStdio::descriptor(log), ChildStdio::null()}});
+    ASSERT_TRUE(process);
+    EXPECT_EQ(wev::run(loop, process->wait()), (ExitStatus{3, 0}));
+    // A Process that nobody waits for, whose child goes on.
+    sim.on_spawn([](const Sim::Child&) -> Expected<void> { return {}; });
+    EXPECT_TRUE(Process::spawn(loop, {.program = "sleep"}));
+    EXPECT_TRUE(sim.close(log));
+  }
+  EXPECT_TRUE(loop.run());
+  EXPECT_EQ(sim.open_descriptors(), 0u);
 }
 
 // Time -----------------------------------------------------------------------------

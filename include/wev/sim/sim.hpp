@@ -13,10 +13,10 @@
 //   auto [reader, writer] = sim.pipe();
 //   ... add, run ...
 //
-// Runs       Everything of op:: but run_blocking's threads, which is called at once, and
-//            processes: spawn ends with operation_not_supported, so a Process is
-//            tested as far as its failing to start. Names of a Resolver and what an
-//            adapter waits for are the real system's. Signals come by raise().
+// Runs       Everything of op::, but that what run_blocking is given is called at once, on
+//            the loop's thread. Names of a Resolver and what an adapter waits for are the
+//            real system's. Signals come by raise(), and processes are played by the test,
+//            see on_spawn().
 // Files      By path, for as long as the Sim lives, below no directories; of at most
 //            1 GiB. They are read and written as they were opened, and what is
 //            appended goes to the end, as on Linux. A path of a Unix socket is free
@@ -27,9 +27,11 @@
 // Thread     As every backend: wake() from any, the rest from the loop's.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -101,6 +103,31 @@ class Sim final : public Backend {
   /// A signal comes, to each Signal that watches it. false: none does, and on a real
   /// system its default would happen.
   bool raise(int signal);
+
+  // Processes, which the program spawns and the test plays ----------------------
+
+  /// One that was spawned.
+  struct Child {
+    int pid;
+    /// What the program asked for; only during the call.
+    const Spawn& asked;
+    /// Its stdin, stdout and stderr: its end of a pipe, or a duplicate of what it was given.
+    /// -1: it was given none of the Sim's.
+    std::array<int, 3> stdio;
+  };
+  /// Has `play` called by each spawn. An error: the spawn fails with it. Else the child is
+  /// there, and runs until exit(), which `play` may call: what it reads, writes and waits for
+  /// meanwhile may be a task on the same loop. Without one spawn ends with
+  /// operation_not_supported.
+  void on_spawn(std::function<Expected<void>(const Child& child)> play);
+  /// A child ends, and what is still open of its stdio is closed. REQUIRES: it runs; no handle
+  /// has its stdio any more.
+  void exit(int pid, int code);
+  /// A signal comes to it, as by Process::kill: ends it or, if it has heard of on_kill(), calls
+  /// that. SIGKILL (9) always ends it. Nothing happens if it has ended.
+  void kill(int pid, int signal);
+  /// Has `handle` called in place of being ended by a signal. REQUIRES: it runs.
+  void on_kill(int pid, std::function<void(int signal)> handle);
 
   /// Lets time pass, as if the program had been busy.
   void advance(Duration duration);
