@@ -62,50 +62,53 @@ class [[nodiscard("begins when it is awaited")]] RunBlocking {
   F function_;
 };
 
-/// A task that another loop runs. What does not depend on its result.
-//
-// here   begin(): posts to the other loop, and holds this one open
-// there  on_begin(): the task begins; is_over(): it has ended, and posts back
-// here   on_back(): the task that waits goes on, once nothing holds the loop open any more
-//
-// A cancel is posted likewise, once. The end waits for one that is under way, which
-// is in memory of ours.
-class Abroad : private Waiter {
+/// A task that another loop runs. What does not depend on its result. Here it is a foreign
+/// operation:
+///
+/// here   on_start(): posts to the other loop
+/// there  on_begin(): the task begins; is_over(): it has ended, and so has the operation
+///
+/// A cancel is posted likewise. The end waits for one that is under way, which is in memory of
+/// ours.
+class Abroad {
  protected:
   /// There: begins the task.
   using MakeRoot = RootBase& (*)(Abroad & self, Loop& there) noexcept;
 
   Abroad(Loop& there, MakeRoot make_root) noexcept
-      : Waiter{stop}, there_(there), make_root_(make_root) {}
+      : there_(there),
+        make_root_(make_root),
+        operation_(op::foreign(on_start, on_stop, this)),
+        inner_(operation_) {}
+  Abroad(const Abroad&) = delete;
+  Abroad& operator=(const Abroad&) = delete;
   ~Abroad() = default;
 
-  /// `caller` waits for it.
-  void begin(PromiseBase& caller) noexcept;
+  template <class Promise>
+  void begin(std::coroutine_handle<Promise> task) {
+    inner_.await_suspend(task);
+  }
+  /// An error: the task has not begun.
+  [[nodiscard]] Result has_run() { return inner_.await_resume(); }
 
  private:
   enum State : unsigned { cancel_posted = 1, ended = 2 };
 
-  void post_cancel() noexcept;
   void is_over() noexcept;
-  void go_back() noexcept;
-  static void stop(Waiter& self) noexcept;
+  static void on_start(void* self, Ticket ticket) noexcept;
+  static bool on_stop(void* self, Ticket ticket) noexcept;
   static Action on_begin(void* self, Loop& there, Completion&, Result) noexcept;
   static Action on_cancel(void* self, Loop& there, Completion&, Result) noexcept;
-  static Action on_back(void* self, Loop& here, Completion&, Result) noexcept;
-  static Action on_let_go(void* self, Loop& here, Completion&, Result) noexcept;
 
   Loop& there_;
   MakeRoot make_root_;
+  Awaitable<> operation_;
+  OperationAwaiter<ToCount> inner_;
+  Ticket ticket_;
   std::atomic<unsigned> state_{0};
   Completion begin_, cancel_;  // of the other loop
   RootBase* root_ = nullptr;   // there
   bool cancel_came_ = false;   // there
-  Strand* strand_ = nullptr;
-  std::optional<Async> async_;  // never notified
-  Async* hold_ = nullptr;       // that
-  Completion holding_;          // a wait for that
-  Completion back_;
-  bool came_back_ = false;
 };
 
 template <class F>
@@ -121,11 +124,12 @@ class [[nodiscard("begins when it is awaited")]] RunOn {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> task) noexcept {
-      begin(task.promise());
+      begin(task);
     }
-    T await_resume() {
+    as_expected<T> await_resume() {
+      if (const Result ran = has_run(); !ran) return std::unexpected(ran.error());
       thrown_.rethrow();
-      return root_->take();
+      return root_->outcome().take_expected();
     }
 
    private:
@@ -162,7 +166,8 @@ auto run_blocking(F function) {
 }
 
 /// Calls `make_task` on another loop, whose thread may be another, awaits there the task
-/// that it returns, and ends here with what that has ended with.
+/// that it returns, and ends here with what that has ended with, or with the error that kept it
+/// from beginning: operation_canceled, not_enough_memory.
 /// REQUIRES: `loop` runs, or will, until then: something of its own holds it open.
 template <class F>
   requires std::is_invocable_v<F&>
