@@ -188,10 +188,10 @@ TEST(WasiPoll, AHostThatCallsEverythingReadyIsAskedOnlyNowAndThen) {
 
 // Once it was seen to be deaf it is tried more often.
 TEST(WasiPoll, AHostThatIgnoresDescriptorsIsNotReliedUpon) {
+  std::vector<Instant> received;
   Op read;
   Guest guest(named("deaf"));
   const auto [reader, writer] = guest.pipe();
-  std::vector<Instant> received;
   read.then = [&](Op&) {
     received.push_back(guest.host.now());
     return Action::rearm;
