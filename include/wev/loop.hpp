@@ -6,6 +6,7 @@
 #include "wev/backend/backends.hpp"
 #include "wev/base/features.hpp"
 #include "wev/loop/async.hpp"
+#include "wev/loop/lent.hpp"
 #include "wev/loop/loop.hpp"
 #include "wev/loop/operation.hpp"
 #include "wev/loop/request.hpp"

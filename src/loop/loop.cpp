@@ -102,6 +102,7 @@ void Loop::come_on_descriptor(Completion& completion) {
   if (completion.descriptor_ == nullptr) return;
   ++completion.descriptor_->coming;
   completion.set(Completion::counted);
+  completion.note = completion.descriptor_->cancels;
 }
 
 bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callback callback) {
@@ -504,9 +505,8 @@ std::expected<void, Error> Loop::collect() {
 
 std::size_t Loop::deliver_ended() {
   std::size_t called = 0;
-  List<Completion> batch;
-  batch.take(ended_);
-  for (; !batch.empty(); ++called) deliver(batch.pop_front());
+  being_delivered_.take(ended_);
+  for (; !being_delivered_.empty(); ++called) deliver(being_delivered_.pop_front());
   return called;
 }
 
@@ -552,6 +552,10 @@ void Loop::start_on_descriptor(Completion& completion) {
     descriptor->close = &completion;
     cancel_queues(*descriptor);
     return start_close(*descriptor);
+  }
+  if (completion.note != descriptor->cancels) {
+    completion.descriptor_ = nullptr;
+    return end(completion, std::unexpected(Errc::operation_canceled));
   }
   const Direction direction = operation.type->direction;
   completion.set(Completion::on_descriptor);
@@ -806,6 +810,15 @@ void Loop::cancel_each(List<Completion>& list) {
   list.for_each_backwards([this](Completion& completion) {
     if (completion.operation_.kind() != OperationKind::close) cancel(completion);
   });
+}
+
+// Those that were added and not started are told when they are: nobody looks for them among all
+// others.
+void Loop::cancel_all(int fd) {
+  Descriptor* descriptor = descriptors_.find(fd);
+  if (descriptor == nullptr) return;
+  ++descriptor->cancels;
+  cancel_queues(*descriptor);
 }
 
 void Loop::cancel_queues(Descriptor& descriptor) {

@@ -308,6 +308,110 @@ TEST_P(Contract, AReadOfAStreamHasADeadlineAndCanBeCanceled) {
   late.cancel();  // harmless
 }
 
+// A program that goes on after the real result ends all the same.
+TEST_P(Contract, ACancelThatComesTooLateEndsWhatIsBegunNext) {
+  NEEDS(pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  Stream reader(loop(), reader_fd);
+  std::array<std::byte, 1> buffer{};
+  struct Reading {
+    Stream& stream;
+    std::span<std::byte> buffer;
+    Request request{};
+    std::vector<Expected<std::size_t>> results{};
+
+    void start() {
+      request.start(stream.read_some(buffer), [this](Expected<std::size_t> size) {
+        results.push_back(size);
+        if (!size) return;
+        EXPECT_EQ(request.canceled(), results.size() == 1);
+        start();
+      });
+    }
+  } reading{reader, buffer};
+  Request& request = reading.request;
+  const auto& results = reading.results;
+  EXPECT_EQ(rig().write(writer_fd, "a"), Result(1));
+  // Called back before the read is, which may have ended by then.
+  Probe& first = probe("first", [&](Probe&) {
+    request.cancel();
+    return Action::disarm;
+  });
+  add(first, op::noop());
+  reading.start();
+  run();
+  ASSERT_FALSE(results.empty());
+  EXPECT_LE(results.size(), 2u);
+  if (results.size() == 2) {
+    EXPECT_EQ(results.front(), 1u);
+  }
+  EXPECT_EQ(results.back(), Expected<std::size_t>(std::unexpected(Errc::operation_canceled)));
+  // It has been heard.
+  EXPECT_FALSE(request.canceled());
+  const bool left = results.size() == 1;
+  if (!left) {
+    EXPECT_EQ(rig().write(writer_fd, "b"), Result(1));
+  }
+  Expected<std::size_t> again = 0;
+  request.start(reader.read_some(buffer), [&](Expected<std::size_t> size) { again = size; });
+  run();
+  EXPECT_EQ(again, 1u);
+}
+
+TEST_P(Contract, AQueueThatIsCancelledGoesOnWithNothing) {
+  NEEDS(pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  Stream writer(loop(), writer_fd);
+  WriteQueue queue(writer);
+  Error error{std::errc{}};
+  queue.on_error([&](Error why) { error = why; });
+  // Called back before the first write is, which has ended by then.
+  Probe& first = probe("first", [&](Probe&) {
+    queue.cancel();
+    return Action::disarm;
+  });
+  add(first, op::noop());
+  EXPECT_TRUE(queue.write("a"));
+  EXPECT_TRUE(queue.write("b"));
+  run();
+  EXPECT_TRUE(queue.idle());
+  EXPECT_EQ(error, Errc::operation_canceled);
+  EXPECT_FALSE(queue.write("c"));
+  EXPECT_EQ(rig().close(writer.release()), Result(0));
+  const std::string all = rig().read_all(reader_fd);
+  EXPECT_TRUE(all.empty() || all == "a") << all;
+}
+
+TEST_P(Contract, AHandleIsCancelledWithAllThatIsOnIt) {
+  NEEDS(full_pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  const auto [blocked_reader, blocked_fd] = pipe();
+  (void)writer_fd;
+  (void)blocked_reader;
+  fill(blocked_fd);
+  Stream reader(loop(), reader_fd);
+  Stream writer(loop(), blocked_fd);
+  std::array<std::byte, 8> buffer{};
+  Request first;
+  Request second;
+  Request writing;
+  std::vector<Error> errors;
+  const auto keep = [&errors](const auto& result) {
+    errors.push_back(result ? Error(std::errc{}) : Error(result.error()));
+  };
+  first.start(reader.read_exactly(buffer), keep);
+  second.start(reader.read_some(buffer), keep);
+  writing.start(writer.write_all("x"), keep);
+  look();
+  reader.cancel();
+  writer.cancel();
+  run();
+  EXPECT_EQ(errors, std::vector<Error>(3, Errc::operation_canceled));
+  EXPECT_TRUE(reader.is_open());
+  const Stream closed;
+  closed.cancel();  // harmless
+}
+
 TEST_P(Contract, AReadWithinADurationTimesOutNotBeforeItHasPassedSinceItBegan) {
   NEEDS(pipes);
   const auto [reader_fd, writer_fd] = pipe();

@@ -309,6 +309,53 @@ TEST_P(Contract, CancellingTheFirstInAQueueGivesTheNextItsTurn) {
   EXPECT_EQ(received + rig().read_all(reader), "data");
 }
 
+// In flight, behind that, added and not started: all but what comes later, and what is elsewhere.
+TEST_P(Contract, AllThatIsOnADescriptorIsCancelledAtOnce) {
+  NEEDS(pipes);
+  const auto [reader, writer] = pipe();
+  const auto [other, other_writer] = pipe();
+  (void)other_writer;
+  auto& buffer = make_buffer<4>();
+  auto& later = make_buffer<4>();
+  Probe& front = start("front", op::read(reader, buffer.bytes));
+  Probe& behind = start("behind", op::read(reader, buffer.bytes));
+  Probe& elsewhere = start("elsewhere", op::read(other, buffer.bytes));
+  look();
+  Probe& added = start("added", op::read(reader, buffer.bytes), loop().now() + 1h);
+  loop().cancel_all(reader);
+  Probe& after = start("after", op::read(reader, later.bytes));
+  run_until([&] { return added.calls() > 0 && front.calls() > 0 && behind.calls() > 0; });
+  for (const Probe* canceled : {&front, &behind, &added}) {
+    EXPECT_END(*canceled, Errc::operation_canceled);
+  }
+  EXPECT_EQ(rig().write(writer, "data"), Result(4));
+  run_until([&] { return after.calls() > 0; });
+  const std::size_t count = after.result().value_or(0);
+  EXPECT_GT(count, 0u);
+  EXPECT_EQ(later.text(count), std::string_view("data").substr(0, count));
+  EXPECT_EQ(elsewhere.calls(), 0u);
+  loop().cancel_all(other);
+  run();
+  EXPECT_END(elsewhere, Errc::operation_canceled);
+  loop().cancel_all(reader);  // on which nothing is
+  loop().cancel_all(-1);
+  loop().cancel_all(1'000'000);
+}
+
+TEST_P(Contract, CancellingAllOnADescriptorHasNoEffectOnItsClose) {
+  NEEDS(pipes);
+  const auto [reader, writer] = rig().pipe();
+  owned(writer);
+  auto& buffer = make_buffer<4>();
+  Probe& read = start("read", op::read(reader, buffer.bytes));
+  look();
+  Probe& close = start("close", op::close(reader));
+  loop().cancel_all(reader);
+  run();
+  EXPECT_END(read, Errc::operation_canceled);
+  EXPECT_END(close, Result(0));
+}
+
 TEST_P(Contract, BytesAlreadyMovedWinOverTheCancel) {
   NEEDS(pipes);
   const auto [reader, writer] = pipe();
@@ -367,6 +414,7 @@ TEST_P(Contract, NoByteIsLostOrDoubledWhateverIsCanceled) {
     if (!c.lent && random.one_in(5)) cancel(c, random.one_in(2) ? w : r);
     look();
     if (random.one_in(3)) cancel(random.one_in(2) ? w : r);
+    if (random.one_in(4)) loop().cancel_all(random.one_in(2) ? writer : reader);
     if (random.one_in(2)) look();
   }
   cancel(w);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "rig/contract.hpp"
+#include "wev/loop/lent.hpp"
 
 namespace wev::test {
 
@@ -126,6 +127,55 @@ TEST_P(Contract, CallbacksMayChangeEverythingAroundThem) {
   run();
   EXPECT_EQ(log(), "a b c d e f late");
   EXPECT_END(*probes[5], Errc::operation_canceled);
+}
+
+// Wherever it stands.
+TEST_P(Contract, AllThatIsLentIsFound) {
+  NEEDS(pipes);
+  const auto [reader, writer] = pipe();
+  (void)writer;
+  auto& buffer = make_buffer<4>();
+  const auto found = [&] {
+    std::vector<std::string> all;
+    loop().for_each_lent([&](const Completion& completion) {
+      all.emplace_back(name_of(completion.operation().kind()));
+    });
+    EXPECT_EQ(all.size(), loop().lent());
+    std::ranges::sort(all);
+    std::string text;
+    for (const std::string& name : all) text += name + ' ';
+    return text;
+  };
+  EXPECT_EQ(found(), "");
+  start("read", op::read(reader, buffer.bytes), loop().now() + 1h);
+  start("behind", op::read(reader, buffer.bytes));
+  Probe& timed = timer("timer", 1h);
+  start("wait", op::async_wait(async()));
+  EXPECT_EQ(found(), "async_wait read read timer ");
+  look();
+  EXPECT_EQ(found(), "async_wait read read timer ");
+  Probe& added = start("added", op::read(reader, buffer.bytes));
+  loop().unref(added.completion);
+  Probe& inside = start("inside", op::noop());
+  Probe& ended = start("ended", op::noop());
+  inside.then = [&](Probe&) {
+    EXPECT_EQ(found(), "async_wait noop read read read timer ");
+    EXPECT_TRUE(ended.completion.has_ended());
+    return Action::disarm;
+  };
+  EXPECT_EQ(found(), "async_wait noop noop read read read timer ");
+  look();
+  EXPECT_EQ(inside.calls(), 1u);
+  Probe& c = probe("cancel");
+  Probe& d = probe("cancel of the cancel");
+  Probe& e = probe("another");
+  cancel(c, timed);
+  cancel(e, timed);
+  cancel(d, c);
+  EXPECT_EQ(found(), "async_wait cancel cancel cancel read read read timer ");
+  EXPECT_EQ(loop().active(), loop().lent() - 1);
+  EXPECT_TRUE(loop().drain());
+  EXPECT_EQ(found(), "");
 }
 
 }  // namespace wev::test

@@ -94,6 +94,7 @@ Action Contract::on_end(void* userdata, Loop& loop, Completion& completion, Resu
   EXPECT_EQ(completion.state(), Completion::State::dead);
   EXPECT_EQ(&completion, &probe.completion);
   EXPECT_EQ(&loop, test.loop_.get());
+  test.count_lent();
   probe.lent = false;
   probe.results.push_back(result);
   if (!probe.name.empty()) {
@@ -105,6 +106,14 @@ Action Contract::on_end(void* userdata, Loop& loop, Completion& completion, Resu
   const bool canceled = !result && result.error() == Errc::operation_canceled;
   if (action == Action::rearm && !canceled && !test.draining_) probe.lent = true;
   return action;
+}
+
+// It costs what is lent, for each callback.
+void Contract::count_lent() {
+  if (loop_->lent() > 100) return;
+  std::size_t count = 0;
+  loop_->for_each_lent([&count](const Completion&) { ++count; });
+  EXPECT_EQ(count, loop_->lent());
 }
 
 void Contract::run(RunMode mode) {

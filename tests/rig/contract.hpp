@@ -117,6 +117,8 @@ class Contract : public testing::TestWithParam<RigMaker> {
 
  private:
   static Action on_end(void* userdata, Loop& loop, Completion& completion, Result result);
+  /// All that is lent is found, and nothing else.
+  void count_lent();
   template <class F>
   auto inside_call(F f);
 

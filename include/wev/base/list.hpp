@@ -60,6 +60,14 @@ class List {
     }
   }
 
+  /// Calls f(const T&) for each, first first; f leaves the list as it is.
+  template <class F>
+  void for_each(F f) const {
+    for (const Link* link = head_.next_; link != &head_; link = link->next_) {
+      f(*static_cast<const T*>(link));
+    }
+  }
+
   /// Moves all of `other` behind what is here, in order.
   void take(List& other) noexcept {
     if (other.empty()) return;

@@ -42,6 +42,12 @@ class Handle {
     return let_go();
   }
 
+  /// Ends all that was begun on it early: with operation_canceled, or with its real result
+  /// where that came first. What is begun from now on is not concerned.
+  void cancel() const {
+    if (is_open()) loop_->cancel_all(fd_);
+  }
+
   /// What is in flight ends with operation_canceled, then the descriptor is
   /// closed, then this ends, with nothing; it is not interrupted. The handle is not
   /// open any more when this returns: begin it, and once. REQUIRES: is_open().

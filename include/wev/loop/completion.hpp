@@ -61,6 +61,9 @@ class Completion : private Link {
   [[nodiscard]] bool has_ended() const noexcept { return state_ != State::dead && has(ended); }
   [[nodiscard]] const Operation& operation() const noexcept { return operation_; }
 
+  /// It holds run(until_done) open while it is lent, see Loop::unref.
+  [[nodiscard]] bool referenced() const noexcept { return !has(unreferenced); }
+
   /// For a callback: why an op::whole has moved fewer bytes than it was to; nullopt if it has
   /// not. Errc::end_of_stream, Errc::operation_canceled, Errc::timed_out, or as the system says.
   [[nodiscard]] std::optional<Error> cut_short_by() const noexcept {
@@ -81,7 +84,7 @@ class Completion : private Link {
   /// The descriptor the operation is on.
   [[nodiscard]] Descriptor& descriptor() const noexcept { return *descriptor_; }
   /// The backend's own note, for example where the operation stands in its poll set. Zero
-  /// when start() is called.
+  /// when start() is called; the loop's before.
   BackendNote note = 0;
 
  private:

@@ -37,6 +37,9 @@ struct Descriptor : Allocated, Link {
   std::size_t undelivered = 0;
   /// Those that were added and not started.
   std::size_t coming = 0;
+  /// How often all that is on it was cancelled. Of those that are coming `note` says how often
+  /// it was by then.
+  BackendNote cancels = 0;
   /// An operation ended with bad_file_descriptor.
   bool bad = false;
   /// It is given away: what is known of it goes with the last operation.
@@ -76,7 +79,7 @@ class DescriptorTable {
   /// Calls f(Descriptor&) for each entry. f may erase the one it is called with;
   /// another may then be passed over.
   template <class F>
-  void for_each(F f) {
+  void for_each(F f) const {
     for (std::size_t i = 0; i < capacity(); ++i) {
       if (slots_[i] != nullptr) f(*slots_[i]);
     }

@@ -137,6 +137,10 @@ class Loop : public Allocated {
   /// else with Errc::too_late.
   void cancel(Completion& completion, Completion& target, void* userdata, Callback callback);
 
+  /// Ends all that is lent on `fd` early, but a close; what is added from now on is not
+  /// concerned.
+  void cancel_all(int fd);
+
   /// An unreferenced completion does not hold run(until_done) open: an idle
   /// async_wait, a heartbeat. It stays lent. Lasts until it is added anew, rearm
   /// keeps it. REQUIRES: it is lent to this loop.
@@ -220,6 +224,19 @@ class Loop : public Allocated {
   /// Referenced completions that are lent.
   [[nodiscard]] std::size_t active() const noexcept { return active_; }
 
+  /// All completions that are lent, orphans and unreferenced ones included.
+  [[nodiscard]] std::size_t lent() const noexcept { return lent_; }
+  /// Calls f(const Completion&) for each of them, in no order: what a program is still
+  /// waiting for; lent.hpp prints it. The one whose callback is running is not lent any more. A
+  /// post() is not among them before the loop has seen it. f adds, cancels and resets nothing.
+  /// REQUIRES: it is not called from the start or cancel function of a foreign operation.
+  template <class F>
+  void for_each_lent(F f) const {
+    each_lent([](void* context,
+                 const Completion& completion) { (*static_cast<F*>(context))(completion); },
+              &f);
+  }
+
   /// Whether run(until_done) would return: nothing is active, and nothing that was posted
   /// is still to come.
   [[nodiscard]] bool done() const noexcept { return active_ == 0 && posts_.empty(); }
@@ -271,6 +288,10 @@ class Loop : public Allocated {
   friend class Foreign;
   friend class Handle;
   friend struct Begin;
+
+  using Tell = void (*)(void* context, const Completion& completion);
+  void each_lent(Tell tell, void* context) const;
+  static void tell_with_cancels(const Completion& root, Tell tell, void* context);
 
   // Lending.
   void lend(Completion& completion, const Operation& operation, void* userdata, Callback callback);
@@ -338,6 +359,7 @@ class Loop : public Allocated {
   List<Async> asyncs_;
   List<Completion> loose_;  // in flight, on no descriptor
   List<Completion> ended_;  // delivered by step 5
+  List<Completion> being_delivered_;
 
   // Another thread that is about to wake the loop, which may have seen by then what it
   // is woken for, and be over: ~Loop waits for those.

@@ -12,6 +12,10 @@
 //
 // Callback   An InlineCallable. When it is called the request is free again, for
 //            the next operation or to be destroyed.
+// Cancel     Is heard once: by the operation or, where that had its real result by then, by
+//            the next one that is begun with this request. So what goes on in its callback
+//            ends, too. Handle::cancel() ends all that is in flight on a handle, close() also
+//            what is begun later.
 // Lifetime   A request stays alive and in place while active(), and so do buffers.
 // Thread     The loop's.
 #pragma once
@@ -103,13 +107,16 @@ class RequestBase {
     return completion_.state() != Completion::State::dead;
   }
 
-  /// Ends the operation early: it ends with operation_canceled, or its real result
-  /// where that came first. Harmless when it is not active.
+  /// Ends the operation early: with operation_canceled or, where that came first, with its
+  /// real result; then the next one that is begun ends with operation_canceled. Harmless when
+  /// it is not active.
   void cancel() {
     if (!active()) return;
     canceled_ = true;
     loop_->cancel(completion_);
   }
+  /// Whether it was cancelled and nothing has ended with operation_canceled since.
+  [[nodiscard]] bool canceled() const noexcept { return canceled_; }
 
   /// As Loop::unref: while only such are active, run() returns.
   void unref() { loop_->unref(completion_); }
@@ -117,10 +124,7 @@ class RequestBase {
   // For handles -----------------------------------------------------------------
 
   /// From a Step: the next operation, up to the same deadline.
-  void again(const Operation& operation) {
-    loop_->add(completion_, operation, this, on_end, completion_.deadline());
-    if (canceled_) loop_->cancel(completion_);
-  }
+  void again(const Operation& operation) { lend(operation, completion_.deadline()); }
 
   [[nodiscard]] const Operation& operation() const noexcept { return completion_.operation(); }
   [[nodiscard]] const Completion& completion() const noexcept { return completion_; }
@@ -143,7 +147,6 @@ class RequestBase {
     step_ = awaitable.step_;
     context_ = awaitable.context_;
     finish_ = finish;
-    canceled_ = false;
     Operation operation = awaitable.operation_;
     if constexpr (requires { Convert::prepare(*this, operation); }) {
       if (auto prepared = Convert::prepare(*this, operation); !prepared) {
@@ -154,10 +157,14 @@ class RequestBase {
     if (awaitable.within_ != Duration::max()) {
       deadline = std::min(deadline, loop_->from_now(awaitable.within_));
     }
-    loop_->add(completion_, operation, this, on_end, deadline);
+    lend(operation, deadline);
   }
 
  private:
+  void lend(const Operation& operation, Instant deadline) {
+    loop_->add(completion_, operation, this, on_end, deadline);
+    if (canceled_) loop_->cancel(completion_);
+  }
   void fail(Error error) {
     error_ = error;
     step_ = [](RequestBase& request, Result& result) {
@@ -169,9 +176,11 @@ class RequestBase {
 
   static Action on_end(void* self, Loop&, Completion&, Result result) {
     auto& request = *static_cast<RequestBase*>(self);
-    if (request.step_ == nullptr || !request.step_(request, result)) {
-      request.finish_(request, result);
-    }
+    if (request.step_ != nullptr && request.step_(request, result)) return Action::disarm;
+    const Error error =
+        result ? request.completion_.cut_short_by().value_or(std::errc{}) : result.error();
+    if (error == Errc::operation_canceled) request.canceled_ = false;
+    request.finish_(request, result);
     return Action::disarm;
   }
 
@@ -181,7 +190,7 @@ class RequestBase {
   Finish finish_ = nullptr;
   void* context_ = nullptr;
   Error error_{std::errc{}};
-  bool canceled_ = false;  // for again()
+  bool canceled_ = false;  // and nobody has heard of it
 };
 
 inline std::expected<std::size_t, TransferError> ToAll::operator()(RequestBase& request,

@@ -31,6 +31,12 @@ class TimerHeap {
 
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
+  /// Calls f(const Completion&) for each, in no order. f leaves them as they are.
+  template <class F>
+  void for_each(F f) const {
+    for (std::size_t i = 0; i < entries_.size(); ++i) f(*entries_[i].completion);
+  }
+
  private:
   struct Entry {
     Instant deadline;
