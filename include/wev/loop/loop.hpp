@@ -35,6 +35,7 @@
 //            library's loop, a GUI's or a host's can own the thread.
 // Thread     One at a time: whoever calls run() or tick(). Only post(),
 //            Async::notify() and Ticket::complete() are for any thread.
+// Fork       A child of fork() lets go of its parent's loops and makes its own, see backends.hpp.
 // Lifetime   Nothing may be lent when it is destroyed, see drain(), but what discard()
 //            has to close. A post(), notify() or complete() that has been delivered may be
 //            the last thing that happens to it, though its thread has not returned yet.
