@@ -25,6 +25,7 @@ test_hosts() {
 add_row_of() {  # HOST VERSION
   local host=$1 p=$passed f=$failed s=$skipped counts idle found
   test_host "$host" ''
+  tell_all
   counts="$((passed - p)) | $((failed - f)) | $((skipped - s))"
   idle=$(idle_cpu_on "$host") || idle="not measured"
   found=$(finding_out_on "$host") || found="not measured"

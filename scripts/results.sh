@@ -1,17 +1,61 @@
-# Runs tests one after another and adds up their results.
+# Runs tests, as many at a time as there are processors, and adds up their results in their order.
 
 passed=0 failed=0 skipped=0
 table=() failures=()
+begun=()  # directories of those whose results are not told yet, oldest first
 result_line='^RESULT passed=([0-9]+) failed=([0-9]+) skipped=([0-9]+)'
 
-# Runs a test program, whose last line is a RESULT, and adds that up under a name.
+# Begins a test program, whose last line is a RESULT, which is added up under a name.
 count() {  # NAME COMMAND...
-  local name=$1 log status=0 p=0 f=1 s=0
-  shift
-  log=$(mktemp)
+  local job
+  job=$(mktemp -d)
+  printf '%s' "$1" > "$job/name"
+  mkdir "$job/scratch"
+  begun+=("$job")
+  run_job "$job" "${@:2}" &
+  printf '%s' $! > "$job/process"
+  while [ "$(running_jobs | wc -l)" -ge "$(nproc)" ]; do
+    # shellcheck disable=SC2046  # numbers
+    wait -n $(running_jobs) || true
+    tell_ended
+  done
+}
+
+run_job() {  # DIRECTORY COMMAND...
+  local status=0
+  scratch=$1/scratch "${@:2}" < /dev/null > "$1/log" 2>&1 || status=$?
+  printf '%s' $status > "$1/status"
+}
+
+# Their processes.
+running_jobs() {
+  local job
+  for job in "${begun[@]}"; do
+    has_ended "$job" || printf '%s\n' "$(< "$job/process")"
+  done
+}
+
+has_ended() { [ -e "$1/status" ] || ! kill -0 "$(< "$1/process")" 2> /dev/null; }  # DIRECTORY
+
+# Of those that have ended, up to the first that has not.
+tell_ended() {
+  while [ ${#begun[@]} -gt 0 ] && has_ended "${begun[0]}"; do tell_first; done
+}
+
+tell_all() {
+  while [ ${#begun[@]} -gt 0 ]; do
+    wait "$(< "${begun[0]}/process")" || true
+    tell_first
+  done
+}
+
+tell_first() {
+  local job=${begun[0]} name status p=0 f=1 s=0
+  begun=("${begun[@]:1}")
+  name=$(< "$job/name") status=$(cat "$job/status" 2> /dev/null || echo "killed")
   heading "$name"
-  { "$@" < /dev/null; } 2>&1 | tee "$log" | { grep -a -v '^RESULT ' || true; } || status=$?
-  if [[ $(grep -a '^RESULT ' "$log" | tail -n 1) =~ $result_line ]]; then
+  grep -a -v '^RESULT ' "$job/log" || true
+  if [[ $(grep -a '^RESULT ' "$job/log" | tail -n 1) =~ $result_line ]]; then
     p=${BASH_REMATCH[1]} f=${BASH_REMATCH[2]} s=${BASH_REMATCH[3]}
   else
     say "$name ended without a result"
@@ -21,8 +65,8 @@ count() {  # NAME COMMAND...
     say "$name ended with status $status behind its result"
     f=1
   fi
-  [ "$f" = 0 ] || failures+=("$name:" "$(what_failed "$log")")
-  rm -f "$log"
+  [ "$f" = 0 ] || failures+=("$name:" "$(what_failed "$job/log")")
+  rm -rf "$job"
   say "$p passed, $f failed, $s skipped"
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
   table+=("$(row "$name" "$p" "$f" "$s")")
@@ -40,6 +84,7 @@ check() {  # NAME COMMAND...
 }
 
 skip() {  # NAME REASON
+  tell_all
   heading "$1"
   say "skipped: $2"
   skipped=$((skipped + 1))
@@ -47,7 +92,10 @@ skip() {  # NAME REASON
 }
 
 # A preset that cannot be built counts as one test.
-count_failed_build() { failed=$((failed + 1)); }
+count_failed_build() {  # PRESET
+  failed=$((failed + 1))
+  failures+=("$1 was not built")
+}
 
 row() { printf '%-34s %8s %8s %8s\n' "$@"; }  # NAME PASSED FAILED SKIPPED
 
@@ -58,6 +106,7 @@ what_failed() {  # LOG
 }
 
 print_summary() {
+  tell_all
   heading "summary"
   row "" passed failed skipped
   printf '%s\n' "${table[@]}"

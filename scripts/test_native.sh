@@ -7,12 +7,12 @@ test_programs=(contract tasks_plain contract_on_fake unit resolve adapters wasi 
 # With a filter that is not empty only the test programs, which know their tests' names.
 test_native() {  # PRESET FILTER
   local preset=$1 filter=$2 tests=build/$1/tests program backend
-  build "$preset" || { count_failed_build; return 0; }
+  build "$preset" || { count_failed_build "$preset"; return 0; }
   for program in "${test_programs[@]}"; do
-    count_tests "$preset: $program" "$filter" "$tests/$program"
+    count_tests "$preset: $program" "$filter" in_scratch "$tests/$program"
   done
   if [ -n "$filter" ]; then
-    count_tests "$preset: native" "$filter" "$tests/native"
+    count_tests "$preset: native" "$filter" in_scratch "$tests/native"
     return 0
   fi
   for backend in "${native_backends[@]}"; do test_backend "$preset" "$backend"; done
@@ -29,7 +29,7 @@ test_backend() {  # PRESET BACKEND
     skip "$name" "this system refuses it"
     return 0
   fi
-  count "$name: contract, network" "$tests/native" --gtest_filter="*/$2*"
+  count "$name: contract, network" in_scratch "$tests/native" --gtest_filter="*/$2*"
   count "$name: stdio" python3 tests/runtimes/stdio_test.py "${driven[@]}" "$tests/stdio"
   count "$name: examples" python3 tests/runtimes/examples_test.py "${driven[@]}" -- \
     "$examples"/{heartbeat,completions,tasks,foreign,nested,glib,meter,tail,echo}
@@ -37,6 +37,12 @@ test_backend() {  # PRESET BACKEND
     count "$name: $program" python3 "tests/runtimes/${program}_test.py" "${driven[@]}" \
       "$examples/$program"
   done
+}
+
+# Where the files that it makes are nobody else's.
+in_scratch() {  # PROGRAM ARGUMENT...
+  local program=$PWD/$1
+  cd "$scratch" && "$program" "${@:2}"
 }
 
 # Whether this system refuses a backend, and prints why.

@@ -4,7 +4,7 @@
 test_wasi() {  # FILTER
   local host
   have_wasi || { skip "wasi" "the compiler for WASI is not installed"; return 0; }
-  build wasi || { count_failed_build; return 0; }
+  build wasi || { count_failed_build wasi; return 0; }
   for host in "${all_hosts[@]}"; do
     if version_of "$host" > /dev/null; then
       test_host "$host" "$1"
@@ -19,12 +19,9 @@ test_wasi() {  # FILTER
 }
 
 test_host() {  # HOST FILTER
-  local host=$1 tests=build/wasi/tests examples=build/wasi/examples directory
+  local host=$1 tests=build/wasi/tests examples=build/wasi/examples
   local driven=(hosts/run "$host")
-  directory=$(make_guest_directory "$host")
-  count_tests "$host: contract" "$2" timeout 300 hosts/run "$host" --dir "$directory" \
-    "$tests/contract.wasm"
-  rm -rf "$directory"
+  count_tests "$host: contract" "$2" run_contract "$host" "$tests/contract.wasm"
   [ -z "$2" ] || return 0
   count "$host: stdio" python3 tests/runtimes/stdio_test.py "${driven[@]}" "$tests/stdio.wasm"
   count "$host: tail" python3 tests/runtimes/tail_test.py "${driven[@]}" "$examples/tail.wasm"
@@ -35,10 +32,8 @@ test_host() {  # HOST FILTER
     count "$host: sockets" python3 tests/runtimes/sockets_test.py "$host" "$tests/sockets.wasm"
 }
 
-# Prints the directory that is a guest's "/": FIFOs, and room for files.
-make_guest_directory() {  # HOST
-  local directory
-  directory=$(mktemp -d)
-  [ -n "${no_fifos[$1]:-}" ] || (cd "$directory" && seq -f 'pipe%g' 0 1099 | xargs mkfifo)
-  say "$directory"
+# In a directory that is the guest's "/": FIFOs, and room for files.
+run_contract() {  # HOST PROGRAM ARGUMENT...
+  [ -n "${no_fifos[$1]:-}" ] || (cd "$scratch" && seq -f 'pipe%g' 0 1099 | xargs mkfifo)
+  timeout 300 hosts/run "$1" --dir "$scratch" "${@:2}"
 }
