@@ -95,7 +95,7 @@ std::vector<RigMaker> rigs() {
   }
   all.push_back(driven("driven", plain_host(), {}));
   all.push_back(driven("driven_hostile", hostile_host(2), {.seed = 2, .short_transfers = true}));
-  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(10); ++seed) {
     // Half of them on a machine that is busy with something else.
     const bool stalls = seed % 2 == 1;
     all.push_back(maker("hostile" + std::to_string(seed), hostile_host(seed),

@@ -183,7 +183,7 @@ std::vector<RigMaker> native_rigs() {
       {.kind = BackendKind::epoll,
        .native = {.without = linux_fine_timeouts | linux_transfer_now}});
   add(all, "kqueue", {.kind = BackendKind::kqueue});
-  for (std::uint64_t seed = 1; set_moods(seed) && seed <= 8; ++seed) {
+  for (std::uint64_t seed = 1; set_moods(seed) && seed <= seeds(8); ++seed) {
     add(all, "kqueue_moody_" + std::to_string(seed), {.kind = BackendKind::kqueue}, seed);
   }
   add(all, "poll", {.kind = BackendKind::poll});

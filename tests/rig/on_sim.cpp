@@ -65,7 +65,7 @@ RigMaker driven(std::string name, const Sim::Options& options) {
 
 std::vector<RigMaker> rigs() {
   std::vector<RigMaker> all;
-  for (std::uint64_t seed = 0; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 0; seed <= seeds(20); ++seed) {
     // Small pipes, so that filling 6,000 of them is no matter. Half of the seeds are
     // of machines that are busy with something else.
     const Duration stall = seed % 2 == 1 ? 10ms : 0ms;

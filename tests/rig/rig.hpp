@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "support/seeds.hpp"
 #include "wev/loop/loop.hpp"
 
 namespace wev::test {
@@ -29,7 +30,7 @@ struct Traits {
   const char* no_still_clock = nullptr;  ///< Loop::now() between two ticks
   const char* no_prompt_ends = nullptr;  ///< an operation takes a while by itself
   /// Of what a test does at random.
-  std::uint64_t seed = 1;
+  std::uint64_t seed = number_of("WEV_SEED", 1);
   /// How many timers are a lot.
   std::size_t many_timers = 10'000;
   /// How many waiting descriptors are a lot; 0: see no_pipes.

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "support/allocations.hpp"
+#include "support/seeds.hpp"
 
 namespace {
 
@@ -25,7 +26,8 @@ class Summary final : public testing::EmptyTestEventListener {
   void OnTestEnd(const testing::TestInfo& test) override {
     const testing::TestResult& result = *test.result();
     if (result.Failed()) {
-      std::printf("to repeat: ./dev test '%s.%s'\n\n", test.test_suite_name(), test.name());
+      std::printf("to repeat: %s./dev test '%s.%s'\n\n", wev::test::seeds_asked_for().c_str(),
+                  test.test_suite_name(), test.name());
       std::fflush(stdout);
     }
     if (!result.Skipped()) return;
