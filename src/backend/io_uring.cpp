@@ -207,7 +207,7 @@ std::optional<Result> IoUring::start(Completion& completion) {
     if (*moves) return blocking_.start(completion);
   }
   if (!obtain(completion)) return std::unexpected(std::errc::not_enough_memory);
-  (void)pending_.push_back(completion.note - 1);  // reserved by obtain()
+  pending_.push_back(completion.note - 1);  // reserved by obtain()
   return std::nullopt;
 }
 
@@ -281,12 +281,17 @@ std::optional<Result> IoUring::cancel(Completion& completion) {
   const std::uint32_t index = completion.note - 1;
   Slot& slot = slots_[index];
   if (!slot.submitted) {
-    // It stays in pending_, where fill() finds it empty and recycles it.
+    // In the midst of pending_ it stays, and fill() recycles it.
     slot.completion = nullptr;
     completion.note = 0;
+    pending_.drop_back([this](std::uint32_t last) {
+      if (slots_[last].completion != nullptr) return false;
+      recycle(last);
+      return true;
+    });
     return std::unexpected(Errc::operation_canceled);
   }
-  if (!slot.cancel_asked) (void)cancels_.push_back(index);  // reserved by obtain()
+  if (!slot.cancel_asked) cancels_.push_back(index);  // reserved by obtain()
   slot.cancel_asked = true;
   return std::nullopt;
 }
@@ -307,16 +312,8 @@ bool IoUring::fill() noexcept {
     sqe->user_data = of_the_waker;
     waker_armed_ = true;
   }
-  const auto move = [this](Array<std::uint32_t>& queue, auto prepare_one) {
-    std::size_t moved = 0;
-    for (; moved < queue.size(); ++moved) {
-      if (!prepare_one(queue[moved])) break;
-    }
-    queue.drop_front(moved);
-    return queue.empty();
-  };
   const std::uint32_t submitter = number_of_this_thread();
-  const bool all = move(pending_, [this, submitter](std::uint32_t index) {
+  const bool all = pending_.drop_front([this, submitter](std::uint32_t index) {
     Slot& slot = slots_[index];
     if (slot.completion == nullptr) {
       recycle(index);
@@ -331,15 +328,15 @@ bool IoUring::fill() noexcept {
     return true;
   });
   // Behind what they cancel.
-  return all && move(cancels_, [this](std::uint32_t index) {
-           const Slot& slot = slots_[index];
-           if (slot.completion == nullptr || !slot.cancel_asked) return true;  // it has ended
-           io_uring_sqe* sqe = ::io_uring_get_sqe(&ring_);
-           if (sqe == nullptr) return false;
-           ::io_uring_prep_cancel64(sqe, user_data(index, slot), 0);
-           sqe->user_data = of_no_one;
-           return true;
-         });
+  return all && cancels_.drop_front([this](std::uint32_t index) {
+    const Slot& slot = slots_[index];
+    if (slot.completion == nullptr || !slot.cancel_asked) return true;  // it has ended
+    io_uring_sqe* sqe = ::io_uring_get_sqe(&ring_);
+    if (sqe == nullptr) return false;
+    ::io_uring_prep_cancel64(sqe, user_data(index, slot), 0);
+    sqe->user_data = of_no_one;
+    return true;
+  });
 }
 
 void IoUring::prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept {
@@ -449,11 +446,12 @@ Expected<void> unless_busy(int error) noexcept {
 
 }  // namespace
 
-// As long as more is pending than the submission queue holds.
-Expected<void> IoUring::submit_all() noexcept {
+// As long as more is pending than the submission queue holds. Between two ticks nothing is
+// reaped: it is the loop's from then on.
+Expected<void> IoUring::submit_all(bool in_tick) noexcept {
   while (!fill()) {
     const int error = enter(0, nullptr);
-    const bool reaped = reap() > 0;
+    const bool reaped = in_tick && reap() > 0;
     if (error != 0 && !reaped) return unless_busy(error);
   }
   return {};
@@ -572,7 +570,7 @@ Expected<void> IoUring::submit_for_others() noexcept {
   // Written for all that was collected meanwhile, too. What came in between is found behind it.
   eventfd_t times = 0;
   (void)::eventfd_read(ring_event_, &times);
-  if (auto submitted = submit_all(); !submitted) return submitted;
+  if (auto submitted = submit_all(false); !submitted) return submitted;
   if (deferred_ || ::io_uring_sq_ready(&ring_) > 0) {
     if (auto entered = unless_busy(enter(0, nullptr)); !entered) return entered;
   }
@@ -639,7 +637,7 @@ void IoUring::take(const io_uring_cqe& cqe) noexcept {
       // Where the kernel would not wait itself, it is asked for readiness first.
       slot.polling = blocked || only_polled;
       slot.submitted = false;
-      (void)pending_.push_back(index);  // reserved by obtain()
+      pending_.push_back(index);  // reserved by obtain()
       return;
     }
     result = std::unexpected(std::errc::operation_canceled);

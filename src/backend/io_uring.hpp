@@ -68,13 +68,41 @@ class IoUring final : public NativeBackend {
   [[nodiscard]] bool obtain(Completion& completion) noexcept;
   void recycle(std::uint32_t index) noexcept;
 
+  // Slots in the order in which the kernel is told of them.
+  class SlotQueue {
+   public:
+    /// For so many; what left in front stands there for a while.
+    [[nodiscard]] bool reserve(std::size_t count) noexcept { return indices_.reserve(2 * count); }
+    [[nodiscard]] bool empty() const noexcept { return first_ == indices_.size(); }
+    void push_back(std::uint32_t index) noexcept { (void)indices_.push_back(index); }
+    /// Those from the front on for which f(index) is true. Returns whether all were.
+    template <class F>
+    bool drop_front(F f) noexcept {
+      while (!empty() && f(indices_[first_])) ++first_;
+      if (empty() || first_ > indices_.size() / 2) {
+        indices_.drop_front(first_);
+        first_ = 0;
+      }
+      return empty();
+    }
+    /// The same from the back on.
+    template <class F>
+    void drop_back(F f) noexcept {
+      while (!empty() && f(indices_.back())) indices_.pop_back();
+    }
+
+   private:
+    Array<std::uint32_t> indices_;
+    std::size_t first_ = 0;
+  };
+
   // Submitting.
   [[nodiscard]] bool fill() noexcept;
   void prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept;
   void prepare_operation(io_uring_sqe& sqe, const Completion& completion) const noexcept;
   [[nodiscard]] bool has_taken_all() const noexcept;
   int enter(unsigned least, const __kernel_timespec* timeout) noexcept;
-  Expected<void> submit_all() noexcept;
+  Expected<void> submit_all(bool in_tick = true) noexcept;
   Expected<void> sleep_in_ring(Instant until) noexcept;
   Expected<void> look() noexcept;
   Expected<void> submit_for_others() noexcept;
@@ -106,8 +134,8 @@ class IoUring final : public NativeBackend {
   CompletionQueue ended_;       // for collect()
   Array<Slot> slots_;           // a completion's note is the index + 1
   Array<std::uint32_t> spare_;  // free slots; like the next two, has room for all
-  Array<std::uint32_t> pending_;
-  Array<std::uint32_t> cancels_;
+  SlotQueue pending_;
+  SlotQueue cancels_;
 };
 
 }  // namespace wev

@@ -29,6 +29,7 @@ void ThreadPool::renew_after_fork() noexcept {
   std::construct_at(&wanted_);
   while (!queue_.empty()) queue_.pop_front();
   for (; !threads_.empty(); threads_.pop_back()) delete threads_.back();
+  serving_ = 0;
   idle_ = 0;
   waiting_ = 0;
   joining_ = false;

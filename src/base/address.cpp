@@ -144,6 +144,15 @@ std::expected<Address, Address::ParseError> Address::parse(std::string_view text
   return ipv6(bytes, port, scope);
 }
 
+std::optional<Address> Address::numeric(std::string_view host, std::uint16_t port) noexcept {
+  auto address = parse(host);
+  const bool is_ip = address && address->port() == 0 &&
+                     (address->family() == Family::ipv4 || address->family() == Family::ipv6);
+  if (!is_ip) return std::nullopt;
+  address->set_port(port);
+  return *address;
+}
+
 // Printing ---------------------------------------------------------------------------
 
 void Address::Text::append(std::uint32_t number, unsigned base) noexcept {

@@ -64,7 +64,8 @@ void ConnectRequest::try_next() {
   attempt->owner = this;
   attempt->number = tried_++;
   attempts_.push_back(*attempt);
-  attempt->request.start(TcpStream::connect(*loop_, *address),
+  // With the deadline its own, so that what came before that wins.
+  attempt->request.start(TcpStream::connect(*loop_, *address).deadline(options_.deadline),
                          [attempt](Expected<TcpStream> stream) {
                            attempt->owner->ended(*attempt, std::move(stream));
                          });
@@ -83,6 +84,10 @@ void ConnectRequest::ended(Attempt& attempt, Expected<TcpStream> stream) {
     return finish_if_over();
   }
   if (stream.error() == Errc::operation_canceled) return fail(stream.error());  // the loop drains
+  if (loop_->now() >= options_.deadline) {
+    if (attempts_.empty()) fail(Errc::timed_out);
+    return;
+  }
   if (first) result_ = std::unexpected(stream.error());
   try_next();
 }
@@ -113,7 +118,9 @@ void ConnectRequest::decide() noexcept {
 
 void ConnectRequest::set_timer() {
   const Instant due = std::min(options_.deadline, next_try_);
-  if (due != never) loop_->timer_reset(timer_, due - loop_->now(), this, on_timer);
+  if (due == never) return;
+  const Duration left = due > loop_->now() ? due - loop_->now() : Duration::zero();
+  loop_->timer_reset(timer_, left, this, on_timer);
 }
 
 Action ConnectRequest::on_timer(void* self, Loop& loop, Completion&, Result result) {
@@ -123,7 +130,7 @@ Action ConnectRequest::on_timer(void* self, Loop& loop, Completion&, Result resu
   } else if (!result) {
     request.fail(result.error());  // the loop drains
   } else if (loop.now() >= request.options_.deadline) {
-    request.fail(Errc::timed_out);
+    if (request.attempts_.empty()) request.fail(Errc::timed_out);  // else they say so
   } else if (loop.now() >= request.next_try_) {
     request.try_next();
     if (request.active() && !request.decided_) request.set_timer();
@@ -143,13 +150,7 @@ void ConnectRequest::finish_if_over() {
 
 ToAddresses::ToAddresses(Loop& loop, std::string_view host, std::uint16_t port) noexcept
     : loop_(&loop) {
-  auto address = Address::parse(host);
-  const bool is_ip =
-      address && address->port() == 0 &&
-      (address->family() == Address::Family::ipv4 || address->family() == Address::Family::ipv6);
-  if (!is_ip) return;
-  address->set_port(port);
-  one_ = *address;
+  if (const auto address = Address::numeric(host, port)) one_ = *address;
 }
 
 }  // namespace wev

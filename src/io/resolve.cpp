@@ -36,19 +36,6 @@ Address address_of(const sockaddr* raw, std::uint16_t port) {
   return Address::ipv6(bytes, port, from->sin6_scope_id);
 }
 
-std::optional<Address> numeric(const char* name, std::uint16_t port) {
-  sockaddr_in ipv4{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
-  if (::inet_pton(AF_INET, name, &ipv4.sin_addr) == 1) {
-    return address_of(reinterpret_cast<const sockaddr*>(&ipv4), port);
-  }
-  sockaddr_in6 ipv6{};
-  ipv6.sin6_family = AF_INET6;
-  if (::inet_pton(AF_INET6, name, &ipv6.sin6_addr) == 1) {
-    return address_of(reinterpret_cast<const sockaddr*>(&ipv6), port);
-  }
-  return std::nullopt;
-}
-
 // The part of a DNS header that says how a question went (RFC 1035, 4.1.1).
 constexpr std::size_t rcode_byte = 3;
 enum Rcode : int { no_rcode = -1, servfail = 2, notimp = 4, refused = 5 };
@@ -141,6 +128,8 @@ class Resolver::Channel : public Allocated {
 
   // Driving.
   void process(ares_socket_t in, ares_socket_t out);
+  void process_due();
+  void has_processed();
   void drop_unwanted();
   void set_timer();
   void take_timer_back();
@@ -167,6 +156,8 @@ class Resolver::Channel : public Allocated {
   Channel* newer_ = nullptr;  // has replaced it
   Channel* older_ = nullptr;  // still has names
   ares_channel channel_ = nullptr;
+  // So many names c-ares may have, for each that it may be asked at once, that nobody wants.
+  static constexpr std::size_t most_unwanted = 16;
   std::size_t at_once_ = 1;
   List<Query> waiting_;
   std::size_t asked_ = 0;   // queries that c-ares has
@@ -483,14 +474,15 @@ void Resolver::Channel::withdraw(Query& query) {
   // c-ares cannot give one back. It ends by itself, or with the last one wanted.
   query.request = nullptr;
   --wanted_;
-  if (wanted_ > 0) return;
   drop_unwanted();
   ask_next();
   set_timer();
 }
 
 void Resolver::Channel::ask_next() {
-  while (!waiting_.empty() && asked_ < at_once_) ask(waiting_.pop_front());
+  while (!waiting_.empty() && wanted_ < at_once_ && asked_ < most_unwanted * at_once_) {
+    ask(waiting_.pop_front());
+  }
 }
 
 void Resolver::Channel::ask(Query& query) {
@@ -556,6 +548,23 @@ void Resolver::Channel::fail_waiting(Error error) {
 
 void Resolver::Channel::process(ares_socket_t in, ares_socket_t out) {
   ares_process_fd(channel_, in, out);
+  has_processed();
+}
+
+// What has come is read first: a busy program may see it later than that its time is over.
+void Resolver::Channel::process_due() {
+  fd_set readable;
+  fd_set none;
+  FD_ZERO(&readable);
+  FD_ZERO(&none);
+  watches_.for_each([&readable](const Watch& watch) {
+    if (watch.sides[Watch::in].wanted && watch.fd < FD_SETSIZE) FD_SET(watch.fd, &readable);
+  });
+  ares_process(channel_, &readable, &none);
+  has_processed();
+}
+
+void Resolver::Channel::has_processed() {
   rcode_ = no_rcode;
   drop_unwanted();
   ask_next();
@@ -593,7 +602,7 @@ Action Resolver::Channel::on_timer(void* self, Loop&, Completion&, Result result
   } else if (!result && !ours) {
     channel.fail_all(result.error());  // the loop drains
   } else {
-    channel.process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    channel.process_due();
   }
   return Action::disarm;
 }
@@ -672,7 +681,7 @@ void Resolver::start(ResolveRequest& request, std::string_view name, std::uint16
   query->port = port;
   query->request = &request;
   request.query_ = query;
-  if (const auto address = numeric(query->name.data(), port)) {
+  if (const auto address = Address::numeric(query->name.data(), port)) {
     if (query->addresses.push_back(*address)) return request.deliver_later();
     delete std::exchange(request.query_, nullptr);
     return request.fail(std::errc::not_enough_memory);

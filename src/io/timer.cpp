@@ -33,13 +33,15 @@ void Timer::start(Duration delay, bool repeats) {
   state.period = repeats ? delay : Duration::zero();
   state.repeats = repeats;
   state.armed = true;
+  state.referenced = true;
   if (!is_lent(state.completion)) return lend(*loop_, state);
   // One that is being cancelled stays as it is, and on_fired() sees the rest.
-  (void)loop_->timer_reset(state.completion, delay, &state, on_fired);
+  if (loop_->timer_reset(state.completion, delay, &state, on_fired)) loop_->ref(state.completion);
 }
 
 void Timer::lend(Loop& loop, State& state) {
   loop.add(state.completion, op::timer_at(state.first, state.period), &state, on_fired);
+  if (!state.referenced) loop.unref(state.completion);
 }
 
 void Timer::stop() noexcept {
@@ -50,8 +52,9 @@ void Timer::stop() noexcept {
 }
 
 void Timer::unref() {
-  WEV_ASSERT(armed() && is_lent(state_->completion), "Timer::unref: it is not armed");
-  loop_->unref(state_->completion);
+  WEV_ASSERT(armed(), "Timer::unref: it is not armed");
+  state_->referenced = false;
+  if (is_lent(state_->completion)) loop_->unref(state_->completion);
 }
 
 Action Timer::on_fired(void* self, Loop& loop, Completion& completion, Result result) {
@@ -69,7 +72,7 @@ Action Timer::on_fired(void* self, Loop& loop, Completion& completion, Result re
   }
   state.armed = state.repeats;
   state.calling = true;
-  state.callback(*result);
+  state.callback(state.repeats ? *result : 1);
   state.calling = false;
   if (state.timer == nullptr) {
     if (!is_lent(completion)) delete &state;

@@ -36,6 +36,8 @@ Expected<Watcher> Watcher::open(Loop& loop, int fd) {
   const auto watched = duplicate(loop, fd, state.owned);
   if (!watched) return std::unexpected(watched.error());
   state.fd = *watched;
+  ++loop.handles_;
+  state.counted = true;
   return watcher;
 }
 
@@ -51,6 +53,7 @@ void Watcher::end() noexcept {
   State* state = std::exchange(state_, nullptr);
   if (state == nullptr) return;
   state->gone = true;
+  if (state->counted) --state->loop->handles_;
   for (Side& side : state->sides) {
     state->loop->cancel(side.completion);
     if (is_lent(side.completion)) state->loop->orphan(side.completion);

@@ -9,7 +9,11 @@ WriteQueue::~WriteQueue() {
 
 Expected<void> WriteQueue::write(ConstBuffer bytes) {
   if (error_ != std::errc{}) return std::unexpected(error_);
-  if (bytes.size() > options_.limit - queued_) return std::unexpected(std::errc::no_buffer_space);
+  if (bytes.size() > options_.limit) return std::unexpected(std::errc::message_size);
+  if (bytes.size() > options_.limit - queued_) {
+    full_ = true;
+    return std::unexpected(std::errc::no_buffer_space);
+  }
   if (!filling_.append(bytes.data(), bytes.size())) {
     return std::unexpected(std::errc::not_enough_memory);
   }
@@ -28,6 +32,8 @@ void WriteQueue::start() {
 }
 
 void WriteQueue::has_written(Expected<std::size_t> size) {
+  // Too late for what was being written; what is queued is given up.
+  if (size && request_.canceled()) size = std::unexpected(Errc::operation_canceled);
   if (!size) {
     error_ = size.error();
     queued_ = 0;

@@ -1,5 +1,6 @@
 #include "wev/loop/descriptor_table.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <new>
 #include <utility>
@@ -58,6 +59,8 @@ void DescriptorTable::erase(Descriptor& descriptor) noexcept {
   descriptor.known = Descriptor::Known::no;
   descriptor.bad = false;
   descriptor.leaving = false;
+  descriptor.closed_at = ++descriptor.cancels;
+  std::ranges::fill(descriptor.held, false);
   descriptor.close = nullptr;
   if (descriptor.coming > 0) return;
   std::size_t hole = slot_of(descriptor.number);

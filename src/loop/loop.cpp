@@ -35,9 +35,9 @@ Loop::Loop(std::unique_ptr<Backend> backend)
 
 Loop::~Loop() {
   WEV_ASSERT(!running(), "~Loop: it is running");
-  WEV_ASSERT(handles_ == 0, "~Loop: a handle is still open on it, which would outlive it");
   if (orphans_ > 0 && orphans_ == lent_) end_orphans_(*this);
   free_posted();
+  WEV_ASSERT(handles_ == 0, "~Loop: a handle is still open on it, which would outlive it");
   WEV_ASSERT(lent_ == 0, "~Loop: completions are still lent, drain() first");
   WEV_ASSERT(asyncs_.empty(), "~Loop: an Async is still attached, detach() it first");
   descriptors_.for_each([this](Descriptor& descriptor) { backend_.release(descriptor); });
@@ -102,7 +102,32 @@ void Loop::come_on_descriptor(Completion& completion) {
   if (completion.descriptor_ == nullptr) return;
   ++completion.descriptor_->coming;
   completion.set(Completion::counted);
-  completion.note = completion.descriptor_->cancels;
+  if (!completion.has(Completion::goes_on)) completion.note = completion.descriptor_->cancels;
+}
+
+void Loop::mark_as_parts(Completion& completion) noexcept { completion.set(Completion::in_parts); }
+
+// In front of what came behind it, and as it was lent.
+void Loop::go_on(Completion& completion, const Operation& operation) {
+  WEV_ASSERT(completion.state_ == Completion::State::dead,
+             "RequestBase::again: the completion is lent");
+  completion.operation_ = operation;
+  completion.flags_ &= Completion::unreferenced | Completion::in_parts;
+  completion.set(Completion::goes_on);
+  completion.descriptor_ = nullptr;
+  completion.value_ = 0;
+  submit(completion);
+}
+
+// Others have their turn.
+void Loop::end_parts(Completion& completion) {
+  const Operation& operation = completion.operation_;
+  if (!completion.has(Completion::in_parts) || !operation.on_descriptor()) return;
+  Descriptor* descriptor = descriptors_.find(operation.io.fd);
+  const Direction direction = operation.type->direction;
+  if (descriptor == nullptr || !descriptor->holds(direction)) return;
+  descriptor->holds(direction) = false;
+  start_next(*descriptor, direction);
 }
 
 bool Loop::reset(Completion& completion, Duration delay, void* userdata, Callback callback) {
@@ -172,7 +197,7 @@ void Loop::post_owned(Completion& completion, void* userdata, Callback callback)
 void Loop::free_posted() noexcept {
   while (!posts_.empty()) {
     posts_.take([this](Completion& completion) {
-      WEV_ASSERT(completion.has(Completion::owned),
+      WEV_ASSERT(completion.has(Completion::owned) || completion.has(Completion::orphaned),
                  "~Loop: completions are still lent, drain() first");
       completion.state_ = Completion::State::dead;
       (void)completion.callback_(completion.userdata_, *this, completion,
@@ -240,7 +265,7 @@ void Loop::orphan(Completion& completion) noexcept {
              "Loop::orphan: the completion is not lent to this loop");
   if (completion.has(Completion::orphaned)) return;
   completion.set(Completion::orphaned);
-  ++orphans_;
+  if (!completion.has(Completion::posted)) ++orphans_;
   // Only a program that has some holds what it takes.
   end_orphans_ = [](Loop& loop) noexcept { (void)loop.drain(); };
 }
@@ -419,8 +444,14 @@ std::expected<std::size_t, Error> Loop::fire_timers() {
 
 // What it waits for may have come while the loop was busy.
 std::expected<void, Error> Loop::look_before_giving_up() {
+  // Until it brings all there was. What begins anew meanwhile has no end.
+  std::expected<void, Error> looked;
+  for (std::size_t most = in_backend_ / Backend::least_batch + 1; looked && most > 0; --most) {
+    looked = look();
+    if (seen_until_ == looked_at_) break;
+  }
   collect_notified();
-  return look();
+  return looked;
 }
 
 // Moves a due timer's deadline to the next one to come, and returns how many periods
@@ -445,6 +476,7 @@ void Loop::collect_notified() {
   posts_.take([this](Completion& completion) {
     completion.clear(Completion::posted);
     ++lent_;
+    if (completion.has(Completion::orphaned)) ++orphans_;
     if (!completion.has(Completion::unreferenced)) ++active_;
     const bool canceled = completion.state_ == Completion::State::deleting;
     end(completion, canceled ? Result(std::unexpected(Errc::operation_canceled)) : Result(0));
@@ -455,7 +487,7 @@ void Loop::collect_notified() {
 std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
   const bool deliverable = busy || !ended_.empty() || !submissions_.empty() || !paused_.empty();
   const bool sleep =
-      mode != RunMode::no_wait && !deliverable && !stop_asked_ && (active_ > 0 || draining_);
+      mode != RunMode::no_wait && !deliverable && (draining_ || (active_ > 0 && !stop_asked_));
   if (!sleep) {
     if (in_backend_ == 0 && !arms_) return {};
     // It was asked for.
@@ -490,23 +522,42 @@ std::expected<void, Error> Loop::look() {
 
 std::expected<void, Error> Loop::collect() {
   update_now();
-  looked_at_ = seen_until_ = now_;
+  const Instant seen_before = std::exchange(seen_until_, now_);
+  looked_at_ = now_;
   turns_in_vain_ = 0;
   CompletionQueue done;
   auto collected = backend_.collect(done);
-  while (!done.list_.empty()) {
+  // What may go on keeps its turn, though it stands in no queue now.
+  const auto is_part = [](const Completion& completion) {
+    return completion.wants_whole() && !completion.failed_;
+  };
+  done.list_.for_each([&is_part](const Completion& completion) {
+    if (!is_part(completion) || completion.descriptor_ == nullptr) return;
+    completion.descriptor_->holds(completion.operation_.type->direction) = true;
+  });
+  std::size_t count = 0;
+  for (; !done.list_.empty(); ++count) {
     Completion& completion = done.list_.pop_front();
     --in_backend_;
-    const bool part = completion.wants_whole() && !completion.failed_;
+    const bool part = is_part(completion);
+    if (part && completion.descriptor_ != nullptr) {
+      completion.descriptor_->holds(completion.operation_.type->direction) = false;
+    }
     end(completion, part ? Result(completion.note) : completion.result());
   }
+  if (count >= Backend::least_batch) seen_until_ = std::min(seen_until_, seen_before);
   return collected;
 }
 
 std::size_t Loop::deliver_ended() {
   std::size_t called = 0;
   being_delivered_.take(ended_);
-  for (; !being_delivered_.empty(); ++called) deliver(being_delivered_.pop_front());
+  while (!being_delivered_.empty()) {
+    Completion& completion = being_delivered_.pop_front();
+    if (completion.has(Completion::closes) && !carry_out_close(completion)) continue;
+    deliver(completion);
+    ++called;
+  }
   return called;
 }
 
@@ -544,23 +595,33 @@ void Loop::start_on_descriptor(Completion& completion) {
   }
   --descriptor->coming;
   completion.clear(Completion::counted);
-  if (descriptor->close != nullptr) {
+  const bool goes_on = completion.has(Completion::goes_on);
+  // It was added before a close, of which it may be told now, or before all were cancelled.
+  const auto since_close = static_cast<std::int32_t>(completion.note - descriptor->closed_at);
+  const bool closed = descriptor->close != nullptr || since_close < 0;
+  const bool is_close = operation.kind() == OperationKind::close;
+  if (closed || (completion.note != descriptor->cancels && !is_close)) {
     completion.descriptor_ = nullptr;
-    return end(completion, std::unexpected(std::errc::bad_file_descriptor));
+    (void)give_up_if_unused(*descriptor);
+    return end(completion, closed && !goes_on
+                               ? Result(std::unexpected(std::errc::bad_file_descriptor))
+                               : Result(std::unexpected(Errc::operation_canceled)));
   }
-  if (operation.kind() == OperationKind::close) {
+  completion.note = 0;
+  if (is_close) {
     descriptor->close = &completion;
     cancel_queues(*descriptor);
     return start_close(*descriptor);
   }
-  if (completion.note != descriptor->cancels) {
-    completion.descriptor_ = nullptr;
-    return end(completion, std::unexpected(Errc::operation_canceled));
-  }
   const Direction direction = operation.type->direction;
   completion.set(Completion::on_descriptor);
   ++descriptor->users;
-  descriptor->queue(direction).push_back(completion);
+  if (goes_on) {
+    descriptor->holds(direction) = false;
+    descriptor->queue(direction).push_front(completion);
+  } else {
+    descriptor->queue(direction).push_back(completion);
+  }
   if (direction == Direction::unordered) {
     start_in_backend(completion);
   }
@@ -578,8 +639,8 @@ void Loop::start_next(Descriptor& descriptor, Direction direction) {
   // A receive would take the error that is the connect's.
   if (direction == Direction::in && is_connecting(descriptor)) return;
   List<Completion>& queue = descriptor.queue(direction);
-  while (!queue.empty() && !queue.front().has(Completion::in_backend) &&
-         !queue.front().has(Completion::paused)) {
+  while (!descriptor.holds(direction) && !queue.empty() &&
+         !queue.front().has(Completion::in_backend) && !queue.front().has(Completion::paused)) {
     start_in_backend(queue.front());
   }
 }
@@ -641,7 +702,18 @@ void Loop::start_close(Descriptor& descriptor) {
   if (!descriptor.idle() || close.has(Completion::in_backend) || close.has(Completion::ended)) {
     return;
   }
+  settle(close, 0);
+  close.set(Completion::closes);
+}
+
+// As the last before it is delivered, behind all that was on its descriptor: the number may be
+// somebody else's at once. false: it is in flight.
+bool Loop::carry_out_close(Completion& close) {
+  close.clear(Completion::closes);
+  close.clear(Completion::ended);
   start_in_backend(close);
+  close.unlink();
+  return close.has(Completion::ended);
 }
 
 // Ending -----------------------------------------------------------------------
@@ -678,13 +750,20 @@ void Loop::settle(Completion& completion, Result result) {
     if (completion.has(Completion::on_descriptor)) {
       --descriptor->users;
       ++descriptor->undelivered;
+      if (completion.has(Completion::in_parts)) {
+        descriptor->holds(completion.operation_.type->direction) = true;
+        completion.note = descriptor->cancels;
+      }
     }
     if (completion.has(Completion::counted)) {
       --descriptor->coming;
       completion.clear(Completion::counted);
       completion.descriptor_ = nullptr;
+      if (give_up_if_unused(*descriptor)) descriptor = nullptr;
     }
-    if (!result && result.error() == std::errc::bad_file_descriptor) descriptor->bad = true;
+    if (descriptor != nullptr && !result && result.error() == std::errc::bad_file_descriptor) {
+      descriptor->bad = true;
+    }
   }
   completion.set_result(completion.wants_whole() ? sum_up(completion, result) : result);
   completion.set(Completion::ended);
@@ -827,7 +906,10 @@ void Loop::cancel_queues(Descriptor& descriptor) {
 
 void Loop::cancel_everything() {
   cancel_each(submissions_);
-  while (Completion* first = timers_.first()) cancel(*first);
+  while (Completion* first = timers_.first()) {
+    cancel(*first);
+    if (first == timers_.first()) timers_.remove(*first);  // a close, which has no deadline now
+  }
   // Those that are foreign may cancel others meanwhile.
   List<Completion> loose;
   loose.take(loose_);

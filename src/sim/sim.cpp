@@ -47,7 +47,10 @@ bool Sim::raise(int signal) { return world_->raise(signal); }
 void Sim::on_spawn(std::function<Expected<void>(const Child& child)> play) {
   world_->on_spawn(std::move(play), options_.capacity);
 }
-void Sim::exit(int pid, int code) { world_->exit(pid, static_cast<std::size_t>(code & 0xff)); }
+bool Sim::exit(int pid, int code) {
+  return world_->exit(pid, static_cast<std::size_t>(code & 0xff));
+}
+bool Sim::runs(int pid) const { return world_->runs(pid); }
 void Sim::kill(int pid, int signal) { (void)world_->kill(pid, signal); }
 void Sim::on_kill(int pid, std::function<void(int signal)> handle) {
   world_->on_kill(pid, std::move(handle));

@@ -105,13 +105,14 @@ std::size_t World::open_descriptors() const noexcept {
 }
 
 std::string World::contents(int fd) const {
+  WEV_ASSERT(is_open(fd) && find(fd)->inode != nullptr, "Sim::contents: it is no open file");
   const auto& bytes = find(fd)->inode->bytes;
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 bool World::ready(int fd, Direction direction) const noexcept {
   const Open* open = find(fd);
-  if (open == nullptr || !open->faults.empty() || open->kind == Kind::file ||
+  if (open == nullptr || open->ended || !open->faults.empty() || open->kind == Kind::file ||
       direction == Direction::unordered) {
     return true;
   }
@@ -121,7 +122,7 @@ bool World::ready(int fd, Direction direction) const noexcept {
   if (open->kind == Kind::signal) return direction != Direction::in || open->times > 0;
   if (open->kind == Kind::process) {
     const auto child = children_.find(open->pid);
-    return direction != Direction::in || child == children_.end() || child->second.status;
+    return direction != Direction::in || (child != children_.end() && child->second.status);
   }
   if (open->kind == Kind::datagram) {
     return direction != Direction::in || !open->datagrams.empty();
@@ -149,7 +150,10 @@ std::size_t World::room(int fd) const noexcept {
 
 // Doing -------------------------------------------------------------------------
 
-void World::fail_next(int fd, Error error) { find(fd)->faults.push_back(error); }
+void World::fail_next(int fd, Error error) {
+  WEV_ASSERT(is_open(fd), "Sim::fail_next: the descriptor is not open");
+  find(fd)->faults.push_back(error);
+}
 
 namespace {
 
@@ -162,7 +166,7 @@ bool is_socket(World::Kind kind) {
 
 Expected<World::Open*> World::use(int fd) {
   Open* open = find(fd);
-  if (open == nullptr) return std::unexpected(std::errc::bad_file_descriptor);
+  if (open == nullptr || open->ended) return std::unexpected(std::errc::bad_file_descriptor);
   if (open->faults.empty()) return open;
   const Error fault = open->faults.front();
   if (!only_asking_) open->faults.pop_front();
@@ -754,7 +758,7 @@ bool World::raise(int signal) noexcept {
 // Processes ---------------------------------------------------------------------
 
 void World::on_spawn(Play play, std::size_t pipe_capacity) {
-  play_ = std::move(play);
+  play_ = std::make_shared<Play>(std::move(play));
   pipe_capacity_ = pipe_capacity;
 }
 
@@ -776,7 +780,9 @@ Expected<int> World::give(ChildStdio& stdio, bool child_reads) {
 }
 
 Result World::spawn(Spawn& spawn) {
-  if (!play_) return System::spawn(spawn);
+  // A copy: it may set another.
+  const auto play = play_;
+  if (!play || !*play) return System::spawn(spawn);
   const int pid = next_pid_++;
   Child& child = children_[pid];
   Expected<void> played;
@@ -789,9 +795,11 @@ Result World::spawn(Spawn& spawn) {
       played = std::unexpected(own.error());
     }
   }
-  if (played) played = play_({pid, spawn, child.stdio});
+  if (played) played = (*play)({pid, spawn, child.stdio});
   if (!played) {
-    if (!child.status) exit(pid, 0);
+    for (std::size_t i = 0; i < child.stdio.size(); ++i) {
+      if (has_own(child, i)) (void)close(child.stdio[i]);
+    }
     for (const ChildStdio& stdio : spawn.stdio) {
       if (stdio.kind == ChildStdio::Kind::pipe && stdio.fd >= 0) (void)close(stdio.fd);
     }
@@ -804,14 +812,21 @@ Result World::spawn(Spawn& spawn) {
   return static_cast<std::size_t>(install(std::move(open)));
 }
 
+bool World::has_own(const Child& child, std::size_t i) const noexcept {
+  const Open* open = find(child.stdio[i]);
+  return open != nullptr && open == child.opened[i].lock().get();
+}
+
+// Where nobody is told of an end any more, it is waited for.
 Result World::wait_process(int fd, int pid) {
   if (!play_) return System::wait_process(fd, pid);
   const auto open = use(fd);
   if (!open) return std::unexpected(open.error());
   if ((*open)->kind != Kind::process) return std::unexpected(std::errc::invalid_argument);
   const auto child = children_.find(pid);
-  if (child == children_.end()) return std::unexpected(std::errc::no_child_process);
-  if (!child->second.status) return std::unexpected(std::errc::resource_unavailable_try_again);
+  if (child == children_.end() || !child->second.status) {
+    return std::unexpected(std::errc::resource_unavailable_try_again);
+  }
   return *child->second.status;
 }
 
@@ -820,7 +835,7 @@ Result World::kill_process(int fd, int pid, int signal) {
   const auto open = use(fd);
   if (!open) return std::unexpected(open.error());
   if (signal < 0 || signal > most_signal) return std::unexpected(std::errc::invalid_argument);
-  return signal == 0 ? 0 : kill(pid, signal);
+  return kill(pid, signal);
 }
 
 Result World::release_process(int fd, int pid) {
@@ -832,32 +847,42 @@ Result World::release_process(int fd, int pid) {
   return 0;
 }
 
+bool World::runs(int pid) const noexcept {
+  const auto child = children_.find(pid);
+  return child != children_.end() && !child->second.status;
+}
+
 // nullptr: it has ended.
-World::Child* World::running(int pid) {
+World::Child* World::running(int pid) noexcept {
   const auto child = children_.find(pid);
   return child == children_.end() || child->second.status ? nullptr : &child->second;
 }
 
-void World::exit(int pid, std::size_t status) {
+// What it had open is over, but for what others have as well. The numbers stay until the test
+// closes them: handles of its own may have them.
+bool World::exit(int pid, std::size_t status) {
   Child* child = running(pid);
-  WEV_ASSERT(child != nullptr, "Sim::exit: no such child runs");
+  if (child == nullptr) return false;
   child->status = status;
   for (std::size_t i = 0; i < child->stdio.size(); ++i) {
-    const Open* open = find(child->stdio[i]);
-    if (open != nullptr && open == child->opened[i].lock().get()) (void)close(child->stdio[i]);
+    if (!has_own(*child, i) || child->opened[i].use_count() > 1) continue;
+    Open& open = *find(child->stdio[i]);
+    hang_up(open);
+    open.ended = true;
   }
   if (child->released) children_.erase(pid);
+  return true;
 }
 
 Result World::kill(int pid, int signal) {
   Child* child = running(pid);
-  if (child == nullptr) return 0;
-  if (child->handle && signal != signal_kill) {
-    // A copy: it may end the child, and go with it.
+  if (child == nullptr || signal == 0) return 0;
+  if (child->handle != nullptr && *child->handle && signal != signal_kill) {
+    // It may end the child, and set another.
     const auto handle = child->handle;
-    handle(signal);
+    (*handle)(signal);
   } else {
-    exit(pid, op::ended_by_signal | static_cast<std::size_t>(signal));
+    (void)exit(pid, op::ended_by_signal | static_cast<std::size_t>(signal));
   }
   return 0;
 }
@@ -865,7 +890,7 @@ Result World::kill(int pid, int signal) {
 void World::on_kill(int pid, std::function<void(int signal)> handle) {
   Child* child = running(pid);
   WEV_ASSERT(child != nullptr, "Sim::on_kill: no such child runs");
-  child->handle = std::move(handle);
+  child->handle = std::make_shared<std::function<void(int signal)>>(std::move(handle));
 }
 
 }  // namespace wev

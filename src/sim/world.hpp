@@ -108,7 +108,9 @@ class World final : public System {
   // Children; see Sim.
   using Play = std::function<Expected<void>(const Sim::Child& child)>;
   void on_spawn(Play play, std::size_t pipe_capacity);
-  void exit(int pid, std::size_t status);
+  /// false: no such child runs.
+  bool exit(int pid, std::size_t status);
+  [[nodiscard]] bool runs(int pid) const noexcept;
   Result kill(int pid, int signal);
   void on_kill(int pid, std::function<void(int signal)> handle);
 
@@ -152,6 +154,7 @@ class World final : public System {
     Address local;
     Address remote;
     bool resets = false;  // lingers for 0 s
+    bool ended = false;   // with the child that had it; its number is still taken
     bool reuse_address = false;
     bool reuse_port = false;
     bool accepted = false;  // its address is its listener's
@@ -169,7 +172,7 @@ class World final : public System {
     std::array<std::weak_ptr<Open>, 3> opened;
     std::optional<std::size_t> status;  // once it has ended
     bool released = false;
-    std::function<void(int signal)> handle;
+    std::shared_ptr<std::function<void(int signal)>> handle;
   };
 
   int install(Opened open);
@@ -177,7 +180,8 @@ class World final : public System {
   static void hang_up(Open& open) noexcept;
   [[nodiscard]] Open* find(int fd) const noexcept;
   Expected<int> give(ChildStdio& stdio, bool child_reads);
-  [[nodiscard]] Child* running(int pid);
+  [[nodiscard]] bool has_own(const Child& child, std::size_t i) const noexcept;
+  [[nodiscard]] Child* running(int pid) noexcept;
   std::size_t some_of(std::size_t size);
 
   /// What an operation is on, or how it fails at once.
@@ -200,7 +204,7 @@ class World final : public System {
   std::vector<Opened> table_;
   std::map<std::string, std::shared_ptr<Inode>, std::less<>> files_;
   std::uint16_t next_port_ = 40'000;
-  Play play_;
+  std::shared_ptr<Play> play_;  // from the first on_spawn() on
   std::size_t pipe_capacity_ = 0;
   std::map<int, Child> children_;
   int next_pid_ = 1'000;

@@ -358,6 +358,71 @@ TEST_P(Contract, ACancelThatComesTooLateEndsWhatIsBegunNext) {
   EXPECT_EQ(again, 1u);
 }
 
+// The part of a line that has come is not the last of it.
+TEST_P(Contract, WhatIsReadBehindALineIsWhatComesBehindIt) {
+  NEEDS(pipes);
+  const auto [reader_fd, writer_fd] = pipe();
+  Stream reader(loop(), reader_fd);
+  std::string line;
+  std::array<char, 4> rest{};
+  Request first;
+  Request second;
+  std::string order;
+  // As large as the line, so that nothing more is read into it.
+  std::array<std::byte, 4> small{};
+  ReadBuffer narrow(small);
+  first.start(reader.read_until(narrow, '\n'), [&](Expected<std::span<std::byte>> part) {
+    if (part) line = as_text(*part);
+    order += '1';
+  });
+  second.start(reader.read_exactly(rest), [&](const auto& size) {
+    EXPECT_TRUE(size);
+    order += '2';
+  });
+  look();
+  EXPECT_EQ(rig().write(writer_fd, "HE"), Result(2));
+  for (int i = 0; i < 5; ++i) look();
+  EXPECT_EQ(rig().write(writer_fd, "A\n"), Result(2));
+  run_until([&] { return !first.active(); });
+  EXPECT_EQ(rig().write(writer_fd, "BODY"), Result(4));
+  run();
+  EXPECT_EQ(line, "HEA\n");
+  EXPECT_EQ(std::string_view(rest.data(), 4), "BODY");
+  EXPECT_EQ(order, "12");
+}
+
+TEST_P(Contract, ALineIsCancelledWithItsHandleWhereverItStands) {
+  NEEDS(pipes);
+  for (const int way : {0, 1, 2}) {
+    const auto [reader_fd, writer_fd] = rig().pipe();
+    owned(writer_fd);
+    auto reader = std::make_unique<Stream>(loop(), reader_fd);
+    std::array<std::byte, 64> memory{};
+    ReadBuffer lines(memory);
+    Request reading;
+    Error error{std::errc{}};
+    reading.start(reader->read_until(lines, '\n'),
+                  [&](const auto& part) { error = part ? Error(std::errc{}) : part.error(); });
+    // Before the part that has come is delivered.
+    Probe& first = probe("first", [&](Probe&) {
+      if (way == 0) reader->cancel();
+      if (way == 1) reader.reset();
+      if (way == 2) reading.unref();
+      return Action::disarm;
+    });
+    EXPECT_EQ(rig().write(writer_fd, "ab"), Result(2));
+    add(first, op::noop());
+    run();
+    if (way == 2) {
+      EXPECT_TRUE(reading.active());
+      reading.cancel();
+      run();
+      EXPECT_TRUE(loop().drain());
+    }
+    EXPECT_EQ(error, Errc::operation_canceled);
+  }
+}
+
 TEST_P(Contract, AQueueThatIsCancelledGoesOnWithNothing) {
   NEEDS(pipes);
   const auto [reader_fd, writer_fd] = pipe();

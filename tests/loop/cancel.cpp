@@ -342,6 +342,83 @@ TEST_P(Contract, AllThatIsOnADescriptorIsCancelledAtOnce) {
   loop().cancel_all(1'000'000);
 }
 
+TEST_P(Contract, AReadThatWasAddedAfterAllWasCancelledEndsAsAny) {
+  NEEDS(pipes);
+  const auto [reader, writer] = pipe();
+  auto& buffer = make_buffer<4>();
+  Probe& first = start("first", op::read(reader, buffer.bytes));
+  look();
+  for (int i = 0; i < 3; ++i) loop().cancel_all(reader);
+  Probe& second = start("second", op::read(reader, buffer.bytes));
+  Probe& third = start("third", op::read(reader, buffer.bytes));
+  run_until([&] { return first.calls() > 0; });
+  EXPECT_END(first, Errc::operation_canceled);
+  look();
+  EXPECT_EQ(rig().write(writer, "ab"), Result(2));
+  run_until([&] { return second.calls() > 0; });
+  EXPECT_GT(second.result().value_or(0), 0u);
+  loop().cancel_all(reader);
+  run();
+  EXPECT_EQ(third.calls(), 1u);
+}
+
+// What is known of it is forgotten, and its number is the next one's.
+TEST_P(Contract, ADescriptorIsForgottenWithWhatWasCancelledBeforeItStarted) {
+  NEEDS(pipes);
+  for (int i = 0; i < 3; ++i) {
+    const auto [reader, writer] = rig().pipe();
+    auto& buffer = make_buffer<4>();
+    Probe& used = start("used", op::read(reader, buffer.bytes));
+    EXPECT_EQ(rig().write(writer, "x"), Result(1));
+    run();
+    EXPECT_END(used, Result(1));
+    Probe& canceled = start("canceled", op::read(reader, buffer.bytes));
+    EXPECT_FALSE(loop().forget(reader));
+    cancel(canceled);
+    run();
+    EXPECT_END(canceled, Errc::operation_canceled);
+    EXPECT_TRUE(loop().forget(reader));
+    EXPECT_EQ(rig().close(reader), Result(0));
+    EXPECT_EQ(rig().close(writer), Result(0));
+  }
+}
+
+// Whoever has the number next is not read from.
+TEST_P(Contract, WhatIsAddedBeforeACloseIsDeliveredIsNotCarriedOut) {
+  NEEDS(pipes);
+  const auto [reader, writer] = rig().pipe();
+  owned(writer);
+  auto& buffer = make_buffer<4>();
+  Probe& after = probe("after");
+  Probe& read = probe("read", [&](Probe&) {
+    add(after, op::read(reader, buffer.bytes));
+    return Action::disarm;
+  });
+  add(read, op::read(reader, buffer.bytes));
+  look();
+  Pair next;
+  Probe& close = probe("close", [&](Probe&) {
+    next = pipe();
+    EXPECT_EQ(rig().write(next.writer, "mine"), Result(4));
+    return Action::disarm;
+  });
+  add(close, op::close(reader));
+  run();
+  EXPECT_END(read, Errc::operation_canceled);
+  EXPECT_END(close, Result(0));
+  EXPECT_END(after, std::errc::bad_file_descriptor);
+  EXPECT_EQ(rig().read_all(next.reader), "mine");
+}
+
+TEST_P(Contract, ADrainWaitsForACloseThatHasADeadline) {
+  NEEDS(pipes);
+  const auto [reader, writer] = rig().pipe();
+  owned(writer);
+  Probe& close = start("close", op::close(reader), loop().now() + 1h);
+  EXPECT_TRUE(loop().drain());
+  EXPECT_END(close, Result(0));
+}
+
 TEST_P(Contract, CancellingAllOnADescriptorHasNoEffectOnItsClose) {
   NEEDS(pipes);
   const auto [reader, writer] = rig().pipe();

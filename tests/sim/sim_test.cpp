@@ -20,6 +20,7 @@
 #include "wev/loop/loop.hpp"
 #include "wev/task/ok.hpp"
 #include "wev/task/run.hpp"
+#include "wev/task/sleep.hpp"
 
 namespace wev::test {
 
@@ -241,8 +242,10 @@ TEST(Sim, AChildThatIgnoresASignalIsEndedByAnother) {
   Loop loop(sim);
   std::vector<int> signals;
   int pid = 0;
+  int own = -1;
   sim.on_spawn([&](const Sim::Child& child) -> Expected<void> {
     pid = child.pid;
+    own = child.stdio[1];
     sim.on_kill(child.pid, [&](int signal) { signals.push_back(signal); });
     return {};
   });
@@ -264,7 +267,12 @@ TEST(Sim, AChildThatIgnoresASignalIsEndedByAnother) {
   EXPECT_EQ(wev::run(loop, program()), (ExitStatus{-1, kill}));
   EXPECT_EQ(signals, std::vector{terminate});
   EXPECT_TRUE(loop.run());
+  // Its number is the test's, and of no use.
+  EXPECT_FALSE(sim.write(own, "x"));
+  EXPECT_TRUE(sim.close(own));
   EXPECT_EQ(sim.open_descriptors(), 0u);
+  EXPECT_FALSE(sim.runs(pid));
+  EXPECT_FALSE(sim.exit(pid, 1));
   sim.kill(pid, terminate);  // nobody
 }
 
@@ -276,7 +284,10 @@ TEST(Sim, AChildMayEndAtOnceOrNotBegin) {
     if (std::string_view(child.asked.program) != "true") {
       return std::unexpected(std::errc::no_such_file_or_directory);
     }
-    sim.exit(child.pid, 3);
+    for (const int fd : child.stdio) (void)sim.close(fd);
+    EXPECT_TRUE(sim.runs(child.pid));
+    sim.kill(child.pid, 0);
+    EXPECT_TRUE(sim.exit(child.pid, 3));
     return {};
   });
   const auto pipes = std::array{ChildStdio::pipe(), ChildStdio::pipe(), ChildStdio::pipe()};
@@ -301,6 +312,68 @@ TEST(Sim, AChildMayEndAtOnceOrNotBegin) {
   }
   EXPECT_TRUE(loop.run());
   EXPECT_EQ(sim.open_descriptors(), 0u);
+}
+
+// Its task still has them, and may learn of its end in vain.
+TEST(Sim, AChildThatIsKilledKeepsItsNumbersUntilItsTaskLetsGo) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    SCOPED_TRACE(seed);
+    Sim sim({.seed = seed});
+    Loop loop(sim);
+    std::deque<Root<Expected<void>>> children;
+    sim.on_spawn([&](const Sim::Child& child) -> Expected<void> {
+      sim.on_spawn(nullptr);  // there are no more
+      children.emplace_back(loop, capitals(sim, child.pid, Stream(loop, child.stdio[0]),
+                                           Stream(loop, child.stdio[1])));
+      return {};
+    });
+    const auto program = [&]() -> Task<Expected<ExitStatus>> {
+      auto process = co_await ok(Process::spawn(
+          loop, {.program = "capitals",
+                 .stdio = {ChildStdio::pipe(), ChildStdio::pipe(), ChildStdio::null()}}));
+      co_await ok(yield());
+      co_await ok(process.kill(9));
+      // The lowest numbers that are free.
+      const auto [reader, writer] = sim.pipe();
+      const Stream from(loop, reader);
+      const Stream to(loop, writer);
+      co_await ok(to.write_all("hello"));
+      std::array<char, 5> all{};
+      co_await ok(from.read_exactly(all));
+      EXPECT_EQ(std::string_view(all.data(), 5), "hello");
+      EXPECT_FALSE(Process::spawn(loop, {.program = "another"}));
+      co_return co_await process.wait();
+    };
+    EXPECT_EQ(wev::run(loop, program()), (ExitStatus{-1, 9}));
+    EXPECT_TRUE(loop.run());
+    EXPECT_TRUE(children.front().done());
+    EXPECT_FALSE(children.front().take());
+    EXPECT_EQ(sim.open_descriptors(), 0u);
+  }
+}
+
+TEST(Sim, AWaitForAChildEndsWithItsProcess) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    SCOPED_TRACE(seed);
+    Sim sim({.seed = seed});
+    Loop loop(sim);
+    int pid = 0;
+    sim.on_spawn([&pid](const Sim::Child& child) -> Expected<void> {
+      pid = child.pid;
+      return {};
+    });
+    Request waiting;
+    Expected<ExitStatus> ended;
+    {
+      auto process = Process::spawn(loop, {.program = "x"});
+      ASSERT_TRUE(process);
+      waiting.start(process->wait(), [&ended](Expected<ExitStatus> status) { ended = status; });
+      (void)loop.tick(RunMode::no_wait);
+    }
+    sim.kill(pid, 15);
+    EXPECT_TRUE(loop.run());
+    EXPECT_EQ(ended, Expected<ExitStatus>(std::unexpected(Errc::operation_canceled)));
+  }
 }
 
 // Time -----------------------------------------------------------------------------

@@ -72,6 +72,8 @@ class Address {
   /// "unix:@abstract". The port may be missing: it is 0 then, and IPv6 needs no
   /// brackets.
   static std::expected<Address, ParseError> parse(std::string_view text) noexcept;
+  /// An IP address without a port, with this one; nullopt: it is none, but a name perhaps.
+  static std::optional<Address> numeric(std::string_view host, std::uint16_t port) noexcept;
 
   /// As parse() takes it, IPv6 in the form of RFC 5952; empty if there is none.
   class Text;

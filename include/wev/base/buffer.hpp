@@ -77,11 +77,10 @@ class ConstBuffer : public std::span<const std::byte> {
     requires(std::is_same_v<Pointer, const char*> || std::is_same_v<Pointer, char*>)
   ConstBuffer(const Pointer& text) noexcept  // NOLINT(google-explicit-constructor)
       : ConstBuffer(std::string_view(text)) {}
-  /// A literal, without its zero; of another array up to that, or all.
+  /// A literal, without the zero at its end.
   template <std::size_t size>
   ConstBuffer(const char (&text)[size]) noexcept  // NOLINT(google-explicit-constructor)
-      : ConstBuffer(
-            std::string_view(text, size).substr(0, std::string_view(text, size).find('\0'))) {}
+      : ConstBuffer(std::string_view(text, text[size - 1] == '\0' ? size - 1 : size)) {}
   /// All of it.
   template <class R>
     requires(internal::BytesInOrder<R> && !internal::CharArray<R>)

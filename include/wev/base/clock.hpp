@@ -66,10 +66,14 @@ constexpr Instant after(Instant from, Duration d) noexcept {
 /// Moves `next`, which is due, to the first instant to come, in whole periods, and
 /// returns how many have passed. REQUIRES: period > 0 and next <= now.
 constexpr std::size_t pass_periods(Instant& next, Duration period, Instant now) noexcept {
-  const std::int64_t missed = (now - next) / period;
-  next = after(next + missed * period, period);
+  // Without a sign: it may be longer than a Duration can be.
+  const auto begin = static_cast<std::uint64_t>(next.time_since_epoch().count());
+  const auto late = static_cast<std::uint64_t>(now.time_since_epoch().count()) - begin;
+  const auto step = static_cast<std::uint64_t>(period.count());
+  const auto last = static_cast<std::int64_t>(begin + late / step * step);
+  next = after(Instant(Duration(last)), period);
   constexpr auto most = std::numeric_limits<std::size_t>::max();
-  const auto passed = static_cast<std::uint64_t>(missed) + 1;
+  const auto passed = late / step + 1;
   return passed > most ? most : static_cast<std::size_t>(passed);
 }
 

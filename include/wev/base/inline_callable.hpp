@@ -39,8 +39,14 @@ class InlineFunction {
  public:
   template <class F>
   void set(F callable) noexcept {
+    static_assert(std::is_invocable_v<const F&, Args...>,
+                  "each call is of a copy, so the callback cannot be mutable: let it capture a "
+                  "pointer to what changes");
     callable_.set(std::move(callable));
-    call_ = [](const InlineCallable& memory, Args... args) { memory.get<F>()(std::move(args)...); };
+    call_ = [](const InlineCallable& memory, Args... args) {
+      const F copy = memory.get<F>();
+      copy(std::move(args)...);
+    };
   }
   explicit operator bool() const noexcept { return call_ != nullptr; }
   /// REQUIRES: it was set.

@@ -42,8 +42,8 @@ class Handle {
     return let_go();
   }
 
-  /// Ends all that was begun on it early: with operation_canceled, or with its real result
-  /// where that came first. What is begun from now on is not concerned.
+  /// Ends all that was begun on its descriptor early: with operation_canceled, or with its real
+  /// result where that came first. What is begun from now on is not concerned.
   void cancel() const {
     if (is_open()) loop_->cancel_all(fd_);
   }

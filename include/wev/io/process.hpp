@@ -122,6 +122,7 @@ class Process : private Handle {
   /// stderr (2). Not open: it has no pipe there, or that was taken. Those not taken
   /// are closed with the Process.
   [[nodiscard]] Stream take_pipe(int index) noexcept {
+    WEV_ASSERT(index >= 0 && index < 3, "Process::take_pipe: of stdin (0), stdout or stderr (2)");
     return std::move(pipes_[static_cast<std::size_t>(index)]);
   }
 

@@ -35,7 +35,10 @@ class ReadBuffer {
     return storage_.subspan(begin_, end_ - begin_);
   }
   /// Marks the first of them as used. REQUIRES: count <= unused().size().
-  void use(std::size_t count) noexcept { begin_ += count; }
+  void use(std::size_t count) noexcept {
+    WEV_ASSERT(count <= end_ - begin_, "ReadBuffer::use: so much is not unused");
+    begin_ += count;
+  }
 
  private:
   friend class Stream;

@@ -39,7 +39,8 @@ class Timer {
 
   void stop() noexcept;
   [[nodiscard]] bool armed() const noexcept { return state_ != nullptr && state_->armed; }
-  /// An armed timer that is unreferenced does not keep run() going.
+  /// An armed timer that is unreferenced does not keep run() going; until it is set anew.
+  /// REQUIRES: armed().
   void unref();
 
  private:
@@ -53,6 +54,7 @@ class Timer {
     Duration period{};
     bool armed = false;
     bool repeats = false;
+    bool referenced = true;
     bool stopping = false;  // the cancel is our own
     bool calling = false;
   };
@@ -65,7 +67,7 @@ class Timer {
     if constexpr (std::is_invocable_v<F&, std::size_t>) {
       state().callback.set(std::move(callback));
     } else if constexpr (std::is_invocable_v<F&>) {
-      state().callback.set([callback](std::size_t) mutable { callback(); });
+      state().callback.set([callback](std::size_t) { callback(); });
     }
     start(delay, repeats);
   }

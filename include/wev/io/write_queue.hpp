@@ -9,7 +9,8 @@
 //
 // Copies what it is given and writes it in order, as much as there is in each
 // operation. So the caller's memory is free at once, and many small pieces become
-// few large writes.
+// few large writes. What it holds is not waited for by a shutdown() of the stream, or its
+// close(): await drained() before.
 //
 // Memory     Grows up to `limit`, and stays.
 // Lifetime   Outlived by its stream, and outlives those that wait. Destroyed when it is
@@ -33,12 +34,12 @@ class WriteQueue {
     std::size_t high_water = std::size_t{64} * 1024;
     /// And go on from so many on; what is more than high_water counts as that.
     std::size_t low_water = std::size_t{16} * 1024;
-    /// More are refused.
+    /// More are refused; the high water is not above it.
     std::size_t limit = std::size_t{16} * 1024 * 1024;
   };
 
   explicit WriteQueue(Stream& stream, Options options) noexcept
-      : stream_(stream), options_(options) {}
+      : stream_(stream), options_(bounded(options)) {}
   explicit WriteQueue(Stream& stream) noexcept : WriteQueue(stream, Options{}) {}
   /// REQUIRES: idle(), see cancel().
   ~WriteQueue();
@@ -46,7 +47,8 @@ class WriteQueue {
   WriteQueue& operator=(const WriteQueue&) = delete;
 
   /// Takes all of `bytes`, or nothing: no_buffer_space, it would be more than the
-  /// limit; not_enough_memory; the error that ended the stream.
+  /// limit, and ready() waits for the low water; message_size: it would be with nothing queued;
+  /// not_enough_memory; the error that ended the stream.
   Expected<void> write(ConstBuffer bytes);
 
   [[nodiscard]] std::size_t queued() const noexcept { return queued_; }
@@ -82,10 +84,15 @@ class WriteQueue {
   }
 
   /// Gives up what is queued: on_error comes with operation_canceled if something
-  /// is being written.
+  /// is being written, and no more is taken then. Harmless when it is idle.
   void cancel() { request_.cancel(); }
 
  private:
+  static Options bounded(Options options) noexcept {
+    options.high_water = std::min(options.high_water, options.limit);
+    return options;
+  }
+
   // What is waited for.
   using Condition = bool (WriteQueue::*)() const noexcept;
   [[nodiscard]] bool is_ready() const noexcept { return !full_; }

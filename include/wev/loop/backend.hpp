@@ -56,7 +56,9 @@ class Backend : public Allocated {
   virtual std::optional<Result> cancel(Completion& completion) = 0;
 
   /// Looks for what has ended and pushes it, without sleeping. After a sleep() it takes
-  /// what that has brought, and makes no system call.
+  /// what that has brought, and makes no system call. Where it brings fewer than `least_batch`
+  /// there is no more.
+  static constexpr std::size_t least_batch = 16;
   virtual Expected<void> collect(CompletionQueue& done) = 0;
 
   /// Hands what was started to the system and sleeps until something has ended, `until`

@@ -111,6 +111,9 @@ class Completion : private Link {
     paused = 1024,       // it goes on in the next tick
     counted = 2048,      // among its descriptor's `coming`
     orphaned = 4096,     // see Loop::orphan
+    in_parts = 8192,     // others wait until its callback has said whether it goes on
+    goes_on = 16384,     // the next part
+    closes = 32768,      // a close that is carried out when it is delivered
   };
   static constexpr std::uint32_t not_in_heap = UINT32_MAX;
 

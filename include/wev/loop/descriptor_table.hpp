@@ -40,6 +40,10 @@ struct Descriptor : Allocated, Link {
   /// How often all that is on it was cancelled. Of those that are coming `note` says how often
   /// it was by then.
   BackendNote cancels = 0;
+  /// What that was when its last owner's close was delivered.
+  BackendNote closed_at = 0;
+  /// By Direction: an operation in parts has ended one, and may go on.
+  bool held[3] = {};
   /// An operation ended with bad_file_descriptor.
   bool bad = false;
   /// It is given away: what is known of it goes with the last operation.
@@ -49,6 +53,9 @@ struct Descriptor : Allocated, Link {
 
   [[nodiscard]] List<Completion>& queue(Direction direction) noexcept {
     return queues[static_cast<std::size_t>(direction)];
+  }
+  [[nodiscard]] bool& holds(Direction direction) noexcept {
+    return held[static_cast<std::size_t>(direction)];
   }
   [[nodiscard]] bool idle() const noexcept { return users == 0; }
   /// Nothing is on it, and nobody is still to be told.

@@ -288,6 +288,8 @@ class Loop : public Allocated {
   friend class Async;
   friend class Foreign;
   friend class Handle;
+  friend class RequestBase;
+  friend class Watcher;
   friend struct Begin;
 
   using Tell = void (*)(void* context, const Completion& completion);
@@ -298,6 +300,10 @@ class Loop : public Allocated {
   void lend(Completion& completion, const Operation& operation, void* userdata, Callback callback);
   void submit(Completion& completion);
   void come_on_descriptor(Completion& completion);
+  // Of an operation in parts, see RequestBase::again.
+  static void mark_as_parts(Completion& completion) noexcept;
+  void go_on(Completion& completion, const Operation& operation);
+  void end_parts(Completion& completion);
   void post_owned(Completion& completion, void* userdata, Callback callback);
   void push_post(Completion& completion);
   void free_posted() noexcept;
@@ -334,6 +340,7 @@ class Loop : public Allocated {
   static bool goes_on(Completion& completion, Result result);
   void pause(Completion& completion);
   void start_close(Descriptor& descriptor);
+  bool carry_out_close(Completion& close);
 
   // Ending.
   void end(Completion& completion, Result result);

@@ -342,6 +342,12 @@ inline Operation whole(Operation operation) noexcept {
   WEV_ASSERT(!operation.has(vectored) || operation.io.size <= most_whole_buffers,
              "op::whole: more than 32,767 buffers");
   WEV_ASSERT(operation.io.flags == 0, "op::whole: of a recv_peek");
+  // A system takes so many at once, and says of empty ones what it says of the end.
+  while (operation.has(vectored) && operation.io.size > 0 &&
+         reinterpret_cast<const IoVec*>(operation.io.data)->size == 0) {
+    operation.io.data += sizeof(IoVec);
+    --operation.io.size;
+  }
   operation.io.flags |= transfer_whole;
   return operation;
 }

@@ -13,7 +13,7 @@
 // Callback   An InlineCallable. When it is called the request is free again, for
 //            the next operation or to be destroyed.
 // Cancel     Is heard once: by the operation or, where that had its real result by then, by
-//            the next one that is begun with this request. So what goes on in its callback
+//            the next one that its callback begins with this request. So what goes on there
 //            ends, too. Handle::cancel() ends all that is in flight on a handle, close() also
 //            what is begun later.
 // Lifetime   A request stays alive and in place while active(), and so do buffers.
@@ -108,8 +108,8 @@ class RequestBase {
   }
 
   /// Ends the operation early: with operation_canceled or, where that came first, with its
-  /// real result; then the next one that is begun ends with operation_canceled. Harmless when
-  /// it is not active.
+  /// real result; then the next one that its callback begins ends with operation_canceled.
+  /// Harmless when it is not active.
   void cancel() {
     if (!active()) return;
     canceled_ = true;
@@ -118,13 +118,20 @@ class RequestBase {
   /// Whether it was cancelled and nothing has ended with operation_canceled since.
   [[nodiscard]] bool canceled() const noexcept { return canceled_; }
 
-  /// As Loop::unref: while only such are active, run() returns.
-  void unref() { loop_->unref(completion_); }
+  /// As Loop::unref: while only such are active, run() returns. REQUIRES: active().
+  void unref() {
+    WEV_ASSERT(active(), "Request::unref: it is not active");
+    loop_->unref(completion_);
+  }
 
   // For handles -----------------------------------------------------------------
 
   /// From a Step: the next operation, up to the same deadline.
-  void again(const Operation& operation) { lend(operation, completion_.deadline()); }
+  /// Nothing that was asked for later on the same descriptor comes in between.
+  void again(const Operation& operation) {
+    loop_->go_on(completion_, operation);
+    if (canceled_) loop_->cancel(completion_);
+  }
 
   [[nodiscard]] const Operation& operation() const noexcept { return completion_.operation(); }
   [[nodiscard]] const Completion& completion() const noexcept { return completion_; }
@@ -136,7 +143,9 @@ class RequestBase {
   using Finish = void (*)(RequestBase& request, Result result);
 
   RequestBase() = default;
-  ~RequestBase() = default;
+  ~RequestBase() {
+    if (gone_ != nullptr) *gone_ = true;
+  }
 
   /// Begins it, on `loop` where it has none of its own. Its end calls `finish`.
   template <class Convert>
@@ -163,10 +172,11 @@ class RequestBase {
  private:
   void lend(const Operation& operation, Instant deadline) {
     loop_->add(completion_, operation, this, on_end, deadline);
+    if (step_ != nullptr) Loop::mark_as_parts(completion_);
     if (canceled_) loop_->cancel(completion_);
   }
   void fail(Error error) {
-    error_ = error;
+    error_ = canceled_ ? Error(Errc::operation_canceled) : error;
     step_ = [](RequestBase& request, Result& result) {
       result = std::unexpected(request.error_);
       return false;
@@ -176,12 +186,25 @@ class RequestBase {
 
   static Action on_end(void* self, Loop&, Completion&, Result result) {
     auto& request = *static_cast<RequestBase*>(self);
-    if (request.step_ != nullptr && request.step_(request, result)) return Action::disarm;
+    if (request.step_ != nullptr) {
+      if (request.step_(request, result)) return Action::disarm;
+      request.loop_->end_parts(request.completion_);
+    }
     const Error error =
         result ? request.completion_.cut_short_by().value_or(std::errc{}) : result.error();
     if (error == Errc::operation_canceled) request.canceled_ = false;
-    request.finish_(request, result);
+    request.canceled_ ? request.finish_late(result) : request.finish_(request, result);
     return Action::disarm;
+  }
+
+  // It was cancelled too late.
+  void finish_late(Result result) {
+    bool gone = false;
+    gone_ = &gone;
+    finish_(*this, result);
+    if (gone) return;
+    gone_ = nullptr;
+    if (!active()) canceled_ = false;
   }
 
   Completion completion_;
@@ -190,6 +213,7 @@ class RequestBase {
   Finish finish_ = nullptr;
   void* context_ = nullptr;
   Error error_{std::errc{}};
+  bool* gone_ = nullptr;   // in finish_late()
   bool canceled_ = false;  // and nobody has heard of it
 };
 

@@ -111,8 +111,8 @@ class Sim final : public Backend {
     int pid;
     /// What the program asked for; only during the call.
     const Spawn& asked;
-    /// Its stdin, stdout and stderr: its end of a pipe, or a duplicate of what it was given.
-    /// -1: it was given none of the Sim's.
+    /// Its stdin, stdout and stderr: its end of a pipe, or a duplicate of what it was given, for
+    /// the test to close, or to give to handles. -1: it was given none of the Sim's.
     std::array<int, 3> stdio;
   };
   /// Has `play` called by each spawn. An error: the spawn fails with it. Else the child is
@@ -120,11 +120,12 @@ class Sim final : public Backend {
   /// meanwhile may be a task on the same loop. Without one spawn ends with
   /// operation_not_supported.
   void on_spawn(std::function<Expected<void>(const Child& child)> play);
-  /// A child ends, and what is still open of its stdio is closed. REQUIRES: it runs; no handle
-  /// has its stdio any more.
-  void exit(int pid, int code);
-  /// A signal comes to it, as by Process::kill: ends it or, if it has heard of on_kill(), calls
-  /// that. SIGKILL (9) always ends it. Nothing happens if it has ended.
+  /// A child ends: its pipes hang up, and what still uses their numbers here ends with
+  /// bad_file_descriptor. false: it has ended by now, as one that was killed.
+  bool exit(int pid, int code);
+  [[nodiscard]] bool runs(int pid) const;
+  /// A signal comes to it, as by Process::kill: ends it or, if on_kill() was called for it, calls
+  /// what that was given. SIGKILL (9) always ends it. Nothing happens if it has ended.
   void kill(int pid, int signal);
   /// Has `handle` called in place of being ended by a signal. REQUIRES: it runs.
   void on_kill(int pid, std::function<void(int signal)> handle);
