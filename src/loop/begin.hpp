@@ -19,6 +19,7 @@ struct Begin {
   static void come(Loop& loop, Completion& completion) noexcept {
     loop.come_on_descriptor(completion);
   }
+  static bool carry_out_close(Completion& close) noexcept { return Loop::carry_out_close(close); }
   static void on_descriptor(Loop& loop, Completion& completion) noexcept {
     loop.start_on_descriptor(completion);
   }

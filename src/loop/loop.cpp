@@ -554,7 +554,8 @@ std::size_t Loop::deliver_ended() {
   being_delivered_.take(ended_);
   while (!being_delivered_.empty()) {
     Completion& completion = being_delivered_.pop_front();
-    if (completion.has(Completion::closes) && !carry_out_close(completion)) continue;
+    const bool closes = completion.has(Completion::closes);
+    if (closes && !completion.operation_.type->carry_out(completion)) continue;
     deliver(completion);
     ++called;
   }
@@ -708,10 +709,10 @@ void Loop::start_close(Descriptor& descriptor) {
 
 // As the last before it is delivered, behind all that was on its descriptor: the number may be
 // somebody else's at once. false: it is in flight.
-bool Loop::carry_out_close(Completion& close) {
+bool Loop::carry_out_close(Completion& close) noexcept {
   close.clear(Completion::closes);
   close.clear(Completion::ended);
-  start_in_backend(close);
+  close.loop_->start_in_backend(close);
   close.unlink();
   return close.has(Completion::ended);
 }

@@ -824,10 +824,9 @@ Result World::wait_process(int fd, int pid) {
   if (!open) return std::unexpected(open.error());
   if ((*open)->kind != Kind::process) return std::unexpected(std::errc::invalid_argument);
   const auto child = children_.find(pid);
-  if (child == children_.end() || !child->second.status) {
-    return std::unexpected(std::errc::resource_unavailable_try_again);
-  }
-  return *child->second.status;
+  const auto status = child == children_.end() ? std::nullopt : child->second.status;
+  if (!status) return std::unexpected(std::errc::resource_unavailable_try_again);
+  return *status;
 }
 
 Result World::kill_process(int fd, int pid, int signal) {

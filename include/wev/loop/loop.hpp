@@ -340,7 +340,7 @@ class Loop : public Allocated {
   static bool goes_on(Completion& completion, Result result);
   void pause(Completion& completion);
   void start_close(Descriptor& descriptor);
-  bool carry_out_close(Completion& close);
+  static bool carry_out_close(Completion& close) noexcept;
 
   // Ending.
   void end(Completion& completion, Result result);

@@ -120,6 +120,8 @@ struct OperationType {
   const OperationType* other = nullptr;
   /// Of those that move bytes: how one goes on until it is whole (src/loop/whole.hpp).
   const WholeTransfer* whole = nullptr;
+  /// Of a close: does it, as the last before it is delivered. false: it is in flight.
+  bool (*carry_out)(Completion& completion) noexcept = nullptr;
   /// Of those on a descriptor: it has been added (src/loop/begin.hpp).
   void (*come)(Loop& loop, Completion& completion) noexcept = nullptr;
 };
