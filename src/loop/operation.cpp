@@ -72,7 +72,6 @@ const OperationType foreign_type{Kind::foreign, unordered,      at_once,       n
     .kind = Kind::KIND, .direction = (side), .traits = (about), .perform = perform_##type, \
     .examine = op::examine, .begin = begin_of(Kind::KIND, about), .other = (of),           \
     .whole = ((about) & moves_bytes) != 0 ? &whole_transfer : nullptr,                     \
-    .carry_out = Kind::KIND == Kind::close ? Begin::carry_out_close : nullptr,             \
     .come = Kind::KIND < Kind::poll ? nullptr : Begin::come                                \
   }
 #define WEV_OPERATION(kind, type, direction, traits, call) \
@@ -162,6 +161,7 @@ const OperationType close_type{.kind = Kind::close,
                                .perform = close_descriptor,
                                .examine = nullptr,
                                .begin = Begin::on_descriptor,
+                               .carry_out = Begin::carry_out_close,
                                .come = Begin::come};
 const OperationType run_blocking_type{.kind = Kind::run_blocking,
                                       .direction = unordered,
