@@ -37,7 +37,6 @@ Expected<Watcher> Watcher::open(Loop& loop, int fd) {
   if (!watched) return std::unexpected(watched.error());
   state.fd = *watched;
   ++loop.handles_;
-  state.counted = true;
   return watcher;
 }
 
@@ -53,7 +52,7 @@ void Watcher::end() noexcept {
   State* state = std::exchange(state_, nullptr);
   if (state == nullptr) return;
   state->gone = true;
-  if (state->counted) --state->loop->handles_;
+  if (state->fd >= 0) --state->loop->handles_;
   for (Side& side : state->sides) {
     state->loop->cancel(side.completion);
     if (is_lent(side.completion)) state->loop->orphan(side.completion);

@@ -112,7 +112,10 @@ void print(const Completion& completion, Instant now, std::FILE* to) {
   std::fprintf(to, "  %p  %s", static_cast<const void*>(&completion), progress_of(completion));
   if (completion.deadline() != never && !completion.has_ended()) {
     const bool is_timer = operation.kind() == OperationKind::timer;
-    const std::chrono::duration<double> left = completion.deadline() - now;
+    // As such from the beginning: it may be more than a Duration can be.
+    using Seconds = std::chrono::duration<double>;
+    const Seconds left =
+        Seconds(completion.deadline().time_since_epoch()) - Seconds(now.time_since_epoch());
     std::fprintf(to, ", %s %.3f s", is_timer ? "due in" : "times out in", left.count());
   }
   if (!completion.referenced()) std::fprintf(to, ", unreferenced");

@@ -532,17 +532,14 @@ std::expected<void, Error> Loop::collect() {
     return completion.wants_whole() && !completion.failed_;
   };
   done.list_.for_each([&is_part](const Completion& completion) {
-    if (!is_part(completion) || completion.descriptor_ == nullptr) return;
-    completion.descriptor_->holds(completion.operation_.type->direction) = true;
+    if (is_part(completion)) holds(completion) = true;
   });
   std::size_t count = 0;
   for (; !done.list_.empty(); ++count) {
     Completion& completion = done.list_.pop_front();
     --in_backend_;
     const bool part = is_part(completion);
-    if (part && completion.descriptor_ != nullptr) {
-      completion.descriptor_->holds(completion.operation_.type->direction) = false;
-    }
+    if (part) holds(completion) = false;
     end(completion, part ? Result(completion.note) : completion.result());
   }
   if (count >= Backend::least_batch) seen_until_ = std::min(seen_until_, seen_before);
@@ -610,6 +607,8 @@ void Loop::start_on_descriptor(Completion& completion) {
   }
   completion.note = 0;
   if (is_close) {
+    // Nothing ends it from now on.
+    if (completion.heap_index_ != Completion::not_in_heap) timers_.remove(completion);
     descriptor->close = &completion;
     cancel_queues(*descriptor);
     return start_close(*descriptor);
@@ -618,7 +617,7 @@ void Loop::start_on_descriptor(Completion& completion) {
   completion.set(Completion::on_descriptor);
   ++descriptor->users;
   if (goes_on) {
-    descriptor->holds(direction) = false;
+    holds(completion) = false;
     descriptor->queue(direction).push_front(completion);
   } else {
     descriptor->queue(direction).push_back(completion);
@@ -752,7 +751,7 @@ void Loop::settle(Completion& completion, Result result) {
       --descriptor->users;
       ++descriptor->undelivered;
       if (completion.has(Completion::in_parts)) {
-        descriptor->holds(completion.operation_.type->direction) = true;
+        holds(completion) = true;
         completion.note = descriptor->cancels;
       }
     }
@@ -907,10 +906,7 @@ void Loop::cancel_queues(Descriptor& descriptor) {
 
 void Loop::cancel_everything() {
   cancel_each(submissions_);
-  while (Completion* first = timers_.first()) {
-    cancel(*first);
-    if (first == timers_.first()) timers_.remove(*first);  // a close, which has no deadline now
-  }
+  while (Completion* first = timers_.first()) cancel(*first);
   // Those that are foreign may cancel others meanwhile.
   List<Completion> loose;
   loose.take(loose_);

@@ -853,8 +853,7 @@ bool World::runs(int pid) const noexcept {
 
 // nullptr: it has ended.
 World::Child* World::running(int pid) noexcept {
-  const auto child = children_.find(pid);
-  return child == children_.end() || child->second.status ? nullptr : &child->second;
+  return runs(pid) ? &children_.find(pid)->second : nullptr;
 }
 
 // What it had open is over, but for what others have as well. The numbers stay until the test

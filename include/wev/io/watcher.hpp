@@ -95,7 +95,6 @@ class Watcher {
     bool referenced = true;
     bool calling = false;
     bool gone = false;
-    bool counted = false;  // among the loop's handles
 
     [[nodiscard]] bool idle() const noexcept;
     void lend(std::size_t bit);

@@ -334,6 +334,10 @@ class Loop : public Allocated {
   void start_loose(Completion& completion);
   void start_on_descriptor(Completion& completion);
   static bool is_connecting(Descriptor& descriptor);
+  /// Whether others on its descriptor, in its direction, wait for what it does next.
+  static bool& holds(const Completion& completion) noexcept {
+    return completion.descriptor_->holds(completion.operation_.type->direction);
+  }
   void start_next(Descriptor& descriptor, Direction direction);
   void start_in_backend(Completion& completion);
   std::optional<Result> begin_in_backend(Completion& completion);
