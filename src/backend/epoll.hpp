@@ -18,7 +18,7 @@ class Epoll final : public ReadinessBackend {
   explicit Epoll(const BackendOptions& options) noexcept;
 
   [[nodiscard]] const char* name() const noexcept override { return listed_as; }
-  Expected<int> pollable() override { return epoll_.get(); }
+  Expected<int> pollable() override { return unless_lost(epoll_.get()); }
 
  private:
   Expected<bool> add(Descriptor& descriptor) noexcept override;

@@ -85,6 +85,13 @@ bool move_above_stdio(io_uring& ring) noexcept {
   return true;
 }
 
+// Of a close nothing is known any more, see Backend::start.
+int fd_of(const Completion& completion) noexcept {
+  const Operation& operation = completion.operation();
+  if (operation.kind() == OperationKind::close) return operation.io.fd;
+  return operation.on_descriptor() ? completion.descriptor().fd() : -1;
+}
+
 NativeMessage& native_message(const Operation& operation) noexcept {
   return *reinterpret_cast<NativeMessage*>(operation.io.message->header.data());
 }
@@ -206,7 +213,9 @@ std::optional<Result> IoUring::start(Completion& completion) {
     if (!moves) return std::unexpected(moves.error());
     if (*moves) return blocking_.start(completion);
   }
-  if (!obtain(completion)) return std::unexpected(std::errc::not_enough_memory);
+  if (!obtain(completion)) {
+    return closes ? operation.perform() : std::unexpected(std::errc::not_enough_memory);
+  }
   pending_.push_back(completion.note - 1);  // reserved by obtain()
   return std::nullopt;
 }
@@ -341,7 +350,7 @@ bool IoUring::fill() noexcept {
 
 void IoUring::prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept {
   const Operation& operation = slot.completion->operation();
-  const int fd = operation.on_descriptor() ? slot.completion->descriptor().fd() : -1;
+  const int fd = fd_of(*slot.completion);
   if (operation.kind() == OperationKind::poll || slot.polling) {
     const bool in = operation.type->direction == Direction::in;
     ::io_uring_prep_poll_add(&sqe, fd, in ? POLLIN | POLLRDHUP : POLLOUT);
@@ -353,7 +362,7 @@ void IoUring::prepare(io_uring_sqe& sqe, const Slot& slot) const noexcept {
 void IoUring::prepare_operation(io_uring_sqe& sqe, const Completion& completion) const noexcept {
   const Operation& operation = completion.operation();
   const auto& io = operation.io;
-  const int fd = operation.on_descriptor() ? completion.descriptor().fd() : -1;
+  const int fd = fd_of(completion);
   const auto size = static_cast<unsigned>(std::min<std::size_t>(io.size, INT32_MAX));
   const auto* vectors = reinterpret_cast<const iovec*>(io.data);
   const auto vector_count = static_cast<unsigned>(std::min(io.size, most_buffers));

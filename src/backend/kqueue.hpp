@@ -20,7 +20,7 @@ class Kqueue final : public ReadinessBackend {
   ~Kqueue() override;
 
   [[nodiscard]] const char* name() const noexcept override { return listed_as; }
-  Expected<int> pollable() override { return kqueue_.get(); }
+  Expected<int> pollable() override { return unless_lost(kqueue_.get()); }
 
  private:
   Expected<bool> add(Descriptor& descriptor) noexcept override;

@@ -63,6 +63,11 @@ class NativeBackend : public Backend {
     if (origin_.is_parent()) return std::unexpected(Errc::forked);
     return lost_;
   }
+  /// For pollable().
+  [[nodiscard]] Expected<int> unless_lost(int fd) const noexcept {
+    if (auto works = still_works(); !works) return std::unexpected(works.error());
+    return fd;
+  }
   /// Remembers what went wrong.
   Expected<void> unless_lost(Expected<void> outcome) noexcept {
     if (!outcome && lost_) lost_ = outcome;

@@ -1,5 +1,8 @@
 #include "backend/poll.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "sys/port.hpp"
 #include "sys/posix.hpp"
 
@@ -9,6 +12,10 @@ namespace {
 
 // For a driver that cannot sleep on anything.
 constexpr Duration look_interval = std::chrono::milliseconds(1);
+// Of what says that there is an error, though an operation finds none.
+constexpr Duration vain_interval = std::chrono::milliseconds(10);
+
+constexpr short ended = POLLHUP | POLLERR | POLLNVAL;
 
 constexpr short bits_of(Direction direction) noexcept {
   return direction == Direction::in ? sys::poll_in : POLLOUT;
@@ -57,6 +64,11 @@ void Poll::watch(Descriptor& descriptor, Direction direction, bool waits) noexce
 }
 
 Expected<void> Poll::poll(Instant until, Instant now) noexcept {
+  if (left_out_until_ != never) {
+    now = this->now();
+    if (now >= left_out_until_) bring_back();
+    until = std::min(until, left_out_until_);
+  }
   const timespec timeout = timeout_until(until, now);
   const auto count = events_of(
       sys::poll_until(polled_.data(), polled_.size(), until == never ? nullptr : &timeout));
@@ -65,13 +77,29 @@ Expected<void> Poll::poll(Instant until, Instant now) noexcept {
   if (polled_[0].revents != 0) waker_.drain();
   // Last first: one that is taken may leave the set, which moves the last to its place.
   for (std::size_t i = polled_.size(); i-- > 1;) {
-    if (polled_[i].revents != 0) take(*owners_[i], polled_[i].revents);
+    const short events = std::exchange(polled_[i].revents, short{0});
+    if (events == 0) continue;
+    Descriptor& descriptor = *owners_[i];
+    take(descriptor, events);
+    const std::size_t index = descriptor.backend_index;
+    if ((events & ended) != 0 && index != 0) leave_out(index);
   }
   return {};
 }
 
+// An operation waits still: a socket's queue of errors is not empty, which no receive empties.
+// Asked again at once, poll() would never sleep.
+void Poll::leave_out(std::size_t index) noexcept {
+  polled_[index].fd = -1;
+  if (left_out_until_ == never) left_out_until_ = after(now(), vain_interval);
+}
+
+void Poll::bring_back() noexcept {
+  for (std::size_t i = 1; i < polled_.size(); ++i) polled_[i].fd = owners_[i]->number;
+  left_out_until_ = never;
+}
+
 void Poll::take(Descriptor& descriptor, short events) noexcept {
-  constexpr short ended = POLLHUP | POLLERR | POLLNVAL;
   if ((events & ~(POLLIN | POLLOUT)) != 0) over(descriptor, Direction::in);
   if ((events & ended) != 0) over(descriptor, Direction::out);
   if ((events & (sys::poll_in | ended)) != 0) ready(descriptor, Direction::in);

@@ -27,11 +27,14 @@ class Poll final : public ReadinessBackend {
   Expected<void> poll(Instant until, Instant now) noexcept override;
 
   void take(Descriptor& descriptor, short events) noexcept;
+  void leave_out(std::size_t index) noexcept;
+  void bring_back() noexcept;
 
   // [0] is the waker's, [i] of owners_[i], whose backend_index is i; 0: it is not polled.
   Array<pollfd> polled_;
   Array<Descriptor*> owners_;
-  std::size_t added_ = 0;  // there is room for all of them
+  std::size_t added_ = 0;           // there is room for all of them
+  Instant left_out_until_ = never;  // some are until then
 };
 
 }  // namespace wev

@@ -17,7 +17,7 @@ void ConnectRequest::begin(const ConnectOptions& options) {
   options_ = options;
   addresses_ = {};
   next_[0] = next_[1] = 0;
-  turn_ = decided_ = false;
+  turn_ = decided_ = looks_ = false;
   next_try_ = never;
   tried_ = 0;
   result_ = std::unexpected(std::errc::address_not_available);
@@ -117,6 +117,7 @@ void ConnectRequest::decide() noexcept {
 }
 
 void ConnectRequest::set_timer() {
+  if (looks_) return;  // on_timer() will
   const Instant due = std::min(options_.deadline, next_try_);
   if (due == never) return;
   const Duration left = due > loop_->now() ? due - loop_->now() : Duration::zero();
@@ -125,17 +126,22 @@ void ConnectRequest::set_timer() {
 
 Action ConnectRequest::on_timer(void* self, Loop& loop, Completion&, Result result) {
   auto& request = *static_cast<ConnectRequest*>(self);
+  const bool looked = std::exchange(request.looks_, false);
   if (request.decided_) {
     request.finish_if_over();
   } else if (!result) {
     request.fail(result.error());  // the loop drains
   } else if (loop.now() >= request.options_.deadline) {
     if (request.attempts_.empty()) request.fail(Errc::timed_out);  // else they say so
-  } else if (loop.now() >= request.next_try_) {
+  } else if (loop.now() < request.next_try_) {
+    request.set_timer();
+  } else if (!looked) {
+    // A loop that was busy has not seen what came meanwhile: before the next turn it looks.
+    request.looks_ = true;
+    loop.add(request.timer_, op::noop(), self, on_timer);
+  } else {
     request.try_next();
     if (request.active() && !request.decided_) request.set_timer();
-  } else {
-    request.set_timer();
   }
   return Action::disarm;
 }

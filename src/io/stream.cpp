@@ -8,6 +8,8 @@ namespace wev {
 // which ends at once, if the delimiter is there or the buffer is full.
 Expected<void> Stream::ToPart::prepare(RequestBase& request, Operation& operation) noexcept {
   auto& buffer = *static_cast<ReadBuffer*>(request.context());
+  WEV_ASSERT(!buffer.filling_, "Stream::read_until: another read fills the buffer already");
+  buffer.filling_ = true;
   buffer.delimiter_ = static_cast<std::byte>(std::exchange(operation.io.offset, 0));
   buffer.searched_ = 0;
   const auto unused = buffer.unused();
@@ -50,8 +52,9 @@ bool Stream::on_filled(RequestBase& request, Result& result) {
 
 Expected<std::span<std::byte>> Stream::ToPart::operator()(RequestBase& request,
                                                           Result size) const noexcept {
-  if (!size) return std::unexpected(size.error());
   auto& buffer = *static_cast<ReadBuffer*>(request.context());
+  buffer.filling_ = false;
+  if (!size) return std::unexpected(size.error());
   const auto all = buffer.unused().first(*size);
   buffer.use(*size);
   return all;

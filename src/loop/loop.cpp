@@ -473,6 +473,11 @@ void Loop::collect_notified() {
     async.remembered_ = async.waiters_.empty();
     while (!async.waiters_.empty()) end(async.waiters_.front(), 0);
   });
+  collect_posts();
+  if (collect_completed_ != nullptr) collect_completed_(*this);
+}
+
+void Loop::collect_posts() {
   posts_.take([this](Completion& completion) {
     completion.clear(Completion::posted);
     ++lent_;
@@ -481,7 +486,6 @@ void Loop::collect_notified() {
     const bool canceled = completion.state_ == Completion::State::deleting;
     end(completion, canceled ? Result(std::unexpected(Errc::operation_canceled)) : Result(0));
   });
-  if (collect_completed_ != nullptr) collect_completed_(*this);
 }
 
 std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
@@ -707,13 +711,17 @@ void Loop::start_close(Descriptor& descriptor) {
 }
 
 // As the last before it is delivered, behind all that was on its descriptor: the number may be
-// somebody else's at once. false: it is in flight.
+// somebody else's at once, also while the close is in flight. false: it is.
 bool Loop::carry_out_close(Completion& close) noexcept {
   close.clear(Completion::closes);
   close.clear(Completion::ended);
-  close.loop_->start_in_backend(close);
+  Loop& loop = *close.loop_;
+  loop.start_in_backend(close);
   close.unlink();
-  return close.has(Completion::ended);
+  loop.descriptors_.erase(*std::exchange(close.descriptor_, nullptr));
+  if (close.has(Completion::ended)) return true;
+  loop.loose_.push_back(close);
+  return false;
 }
 
 // Ending -----------------------------------------------------------------------
@@ -828,7 +836,7 @@ void Loop::cancel(Completion& completion, Completion& target, void* userdata, Ca
 // Ends what has not ended, early: now if the backend does not have it.
 void Loop::withdraw(Completion& completion, Errc reason) {
   const OperationKind kind = completion.operation_.kind();
-  if (completion.has(Completion::posted)) return;  // collect_notified() sees the state
+  if (completion.has(Completion::posted)) return collect_posts();  // which sees the state
   if (kind == OperationKind::close) return;
   if (kind == OperationKind::cancel) leave_target(completion);
   // Until it has come back.
@@ -859,7 +867,7 @@ void Loop::leave_target(Completion& cancel) {
 }
 
 void Loop::answer_cancels(Completion& target) {
-  const bool canceled = target.failed_ && target.error_ == Errc::operation_canceled;
+  const bool canceled = target.was_canceled();
   while (Completion* cancel = target.cancels_) {
     leave_target(*cancel);
     end(*cancel, canceled ? Result(0) : Result(std::unexpected(Errc::too_late)));
@@ -879,7 +887,6 @@ void Loop::take_back() {
   loose_.for_each_backwards(take);
   descriptors_.for_each([&take](Descriptor& descriptor) {
     for (List<Completion>& queue : descriptor.queues) queue.for_each_backwards(take);
-    if (descriptor.close != nullptr) take(*descriptor.close);
   });
 }
 
@@ -923,9 +930,7 @@ void Loop::cancel_everything() {
 void Loop::deliver(Completion& completion) noexcept {
   answer_cancels(completion);
   Descriptor* descriptor = completion.descriptor_;
-  if (descriptor != nullptr && descriptor->close == &completion) {
-    descriptors_.erase(*descriptor);
-  } else if (descriptor != nullptr && completion.has(Completion::on_descriptor)) {
+  if (descriptor != nullptr && completion.has(Completion::on_descriptor)) {
     --descriptor->undelivered;
     (void)give_up_if_unused(*descriptor);
   }
@@ -934,7 +939,7 @@ void Loop::deliver(Completion& completion) noexcept {
   --lent_;
   if (!completion.has(Completion::unreferenced)) --active_;
   const Result result = completion.result();
-  const bool canceled = completion.failed_ && completion.error_ == Errc::operation_canceled;
+  const bool canceled = completion.was_canceled();
   const Action action = completion.callback_(completion.userdata_, *this, completion, result);
   if (action == Action::rearm && !canceled && !draining_) rearm(completion);
 }

@@ -116,6 +116,7 @@ TEST_P(NativeContract, AParentsLoopTellsAChildThatItIsNone) {
     std::array<std::byte, 8> buffer{};
     std::array<Completion, 4> completions;
     std::vector<Result> ended;
+    EXPECT_FALSE(loop->pollable()) << "it would be the parent's";
     const Callback on_end = [](void* all, Loop&, Completion&, Result result) {
       static_cast<std::vector<Result>*>(all)->push_back(result);
       return Action::disarm;

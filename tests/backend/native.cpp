@@ -697,4 +697,28 @@ TEST_P(NativeContract, ANumberThatWasForgottenLateIsTakenUpAgain) {
   EXPECT_END(again, Result(1));
 }
 
+// The kernel may close it while the loop does not look.
+TEST_P(NativeContract, AClosedFilesNumberMayBeAnothersBeforeTheLoopHearsOfIt) {
+  auto& buffer = make_buffer<8>();
+  const int file = open_file();
+  Probe& read = start("read", op::pread(file, buffer.bytes, 0));
+  run();
+  EXPECT_END(read, Result(0));
+  Probe& close = start("close", op::close(file));
+  int next = -1;
+  while (next != file) {
+    const bool last = close.calls() > 0;
+    look();
+    next = open_file();
+    if (next != file) ::close(next);
+    ASSERT_TRUE(next == file || !last) << "somebody else has the number";
+  }
+  owned(next);
+  EXPECT_EQ(::pwrite(next, "next", 4, 0), 4);
+  Probe& of_next = start("of the next", op::pread(next, buffer.bytes, 0));
+  run();
+  EXPECT_END(close, Result(0));
+  EXPECT_END(of_next, Result(4));
+}
+
 }  // namespace wev::test

@@ -1,11 +1,15 @@
 // What only Linux exhibits.
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -114,6 +118,37 @@ TEST_P(NativeContract, TheEndOfATerminalsOtherSideIsToldAsAnError) {
   ::close(slave);
   run();
   EXPECT_END(r, std::errc::io_error);
+}
+
+// Such as one in a socket's queue of errors, which stays there until that is read.
+TEST_P(NativeContract, AnErrorThatNoReceiveFindsKeepsTheLoopAsleep) {
+  const auto cpu = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  };
+  const int socket = owned(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(socket, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+  sockaddr_in nobody{};
+  nobody.sin_family = AF_INET;
+  nobody.sin_port = htons(9);
+  nobody.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(socket, reinterpret_cast<sockaddr*>(&nobody), sizeof nobody), 0);
+  auto& buffer = make_buffer<8>();
+  ASSERT_EQ(::send(socket, "x", 1, 0), 1);
+  Probe& told = start("told", op::recv(socket, buffer.bytes));
+  run();
+  EXPECT_END(told, std::errc::connection_refused);
+  Probe& waits = start("waits", op::recv(socket, buffer.bytes));
+  Probe& late = timer("late", 300ms);
+  const auto before = cpu();
+  run_until([&] { return late.calls() > 0; });
+  EXPECT_LT(cpu() - before, 150ms);
+  EXPECT_EQ(waits.calls(), 0u);
+  cancel(waits);
+  run();
+  EXPECT_END(waits, Errc::operation_canceled);
 }
 
 TEST_P(NativeContract, AFullDeviceSaysSo) {

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 
+#include "wev/io/pipe.hpp"
 #include "wev/io/watcher.hpp"
 #include "wev/loop/loop.hpp"
 #include "wev/sim/sim.hpp"
@@ -64,6 +65,18 @@ TEST_F(AssertDeathTest, DrivingWhatAnotherOneDrives) {
     loop->set_driver(driver, &buffer);
   };
   EXPECT_MISTAKE(two(), "Loop::set_driver: another one drives it already");
+}
+
+TEST_F(AssertDeathTest, FillingAReadBufferTwiceAtOnce) {
+  const auto twice = [&] {
+    const auto pipe = *Pipe::make(*loop);
+    ReadBuffer lines(buffer);
+    Request first;
+    Request second;
+    first.start(pipe.reader.read_line(lines), [](const auto&) {});
+    second.start(pipe.reader.read_line(lines), [](const auto&) {});
+  };
+  EXPECT_MISTAKE(twice(), "Stream::read_until: another read fills the buffer already");
 }
 
 TEST_F(AssertDeathTest, TurningALoopByTwoThreads) {

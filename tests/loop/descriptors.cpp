@@ -425,6 +425,23 @@ TEST_P(Contract, WholeTransfersDoNotMixAndAreRepeatedByRearm) {
   EXPECT_TRUE(buffer.text(90'000) == first + second + first);
 }
 
+TEST_P(Contract, AWholeTransferThatIsCancelledIsNotRepeated) {
+  NEEDS(full_pipes);
+  const auto [reader, writer] = pipe();
+  auto& buffer = make_buffer<100>();
+  Probe& read = probe("read", [](Probe&) { return Action::rearm; });
+  add(read, op::whole(op::read(reader, buffer.bytes)));
+  EXPECT_EQ(rig().write(writer, "some"), Result(4));
+  Probe& late = timer("late", 50ms);
+  run_until([&] { return late.calls() > 0; });
+  Probe& canceled = probe("canceled");
+  cancel(canceled, read);
+  run();
+  EXPECT_END(read, Result(4));
+  EXPECT_EQ(read.completion.cut_short_by(), Errc::operation_canceled);
+  EXPECT_END(canceled, Result(0));
+}
+
 TEST_P(Contract, AWholeTransferThatIsEndedEarlySaysHowFarItCame) {
   NEEDS(full_pipes);
   const auto [reader, writer] = pipe();

@@ -174,6 +174,11 @@ TEST_P(Contract, AllThatIsLentIsFound) {
   cancel(d, c);
   EXPECT_EQ(found(), "async_wait cancel cancel cancel read read read timer ");
   EXPECT_EQ(loop().active(), loop().lent() - 1);
+  Probe& posted = probe("posted");
+  Probe& of_posted = probe("its cancel");
+  post(posted);
+  cancel(of_posted, posted);
+  EXPECT_EQ(found(), "async_wait cancel cancel cancel cancel noop read read read timer ");
   EXPECT_TRUE(loop().drain());
   EXPECT_EQ(found(), "");
 }

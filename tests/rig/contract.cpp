@@ -103,7 +103,8 @@ Action Contract::on_end(void* userdata, Loop& loop, Completion& completion, Resu
   }
   if (!probe.then) return Action::disarm;
   const Action action = probe.then(probe);
-  const bool canceled = !result && result.error() == Errc::operation_canceled;
+  const Error why = result ? probe.completion.cut_short_by().value_or(std::errc{}) : result.error();
+  const bool canceled = why == Errc::operation_canceled;
   if (action == Action::rearm && !canceled && !test.draining_) probe.lent = true;
   return action;
 }

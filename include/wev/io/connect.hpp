@@ -99,6 +99,7 @@ class ConnectRequest {
   std::size_t next_[2] = {};  // of the first one's family, and of others: where to look
   bool turn_ = false;         // which of the two
   bool decided_ = false;      // result_ is what it ends with
+  bool looks_ = false;        // timer_ is a turn that is awaited
   void (*leave_)(ConnectRequest& request) noexcept = nullptr;
   Instant next_try_ = never;
   List<Attempt> attempts_;

@@ -35,8 +35,8 @@ class Handle {
     WEV_ASSERT(loop_ != nullptr, "Handle: it was never opened");
     return *loop_;
   }
-  /// Gives the descriptor away. What the loop knows of it is forgotten, once nothing is in
-  /// flight on it.
+  /// Gives the descriptor away. What is in flight on it goes on, so who closes it waits for
+  /// that, or calls cancel() before; then what the loop knows of it is forgotten.
   [[nodiscard]] int release() noexcept {
     if (is_open()) (void)loop_->forget(fd_);
     return let_go();

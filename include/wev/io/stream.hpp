@@ -48,6 +48,7 @@ class ReadBuffer {
   std::size_t end_ = 0;
   std::size_t searched_ = 0;  // of unused(), without having found the delimiter
   std::byte delimiter_{};
+  bool filling_ = false;
 };
 
 class Stream : public Handle {
@@ -57,8 +58,8 @@ class Stream : public Handle {
   Stream(Loop& loop, int fd) noexcept : Handle(loop, fd) {}
 
   /// The program's own, whatever they are: terminal, pipe, file, /dev/null. They
-  /// are not closed with the handle. Natively their flags stay as they are, since others
-  /// share them: children and printf may use them as well.
+  /// are not closed with the handle, and what is in flight on them goes on. Natively their flags
+  /// stay as they are, since others share them: children and printf may use them as well.
   /// bad_file_descriptor: the program was started without it.
   static Stream standard_input(Loop& loop) noexcept { return Stream(loop, 0, Use::lent); }
   static Stream standard_output(Loop& loop) noexcept { return Stream(loop, 1, Use::lent); }

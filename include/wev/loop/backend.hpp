@@ -47,7 +47,8 @@ class Backend : public Allocated {
 
   /// Begins an operation. A result: it ended at once. nullopt: it is in flight, and
   /// collect() hands it out exactly once. May allocate; failing that is the operation's
-  /// not_enough_memory. A close is started when nothing else on its descriptor is in flight.
+  /// not_enough_memory. A close is started when nothing else on its descriptor is in flight,
+  /// and is the last that is heard of that: in flight it is on no Descriptor any more.
   virtual std::optional<Result> start(Completion& completion) = 0;
 
   /// Asks an operation in flight to end early. A result: it left the backend now, with

@@ -35,8 +35,8 @@ struct Descriptor;
 enum class Action : std::uint8_t {
   disarm,  ///< done; the loop does not touch the completion again
   rearm,   ///< the same operation again, as by add(). Ignored after
-           ///< operation_canceled, on a descriptor that is being closed, after
-           ///< close and cancel, and while the loop drains.
+           ///< operation_canceled, also of an op::whole that it has cut short, on a descriptor that
+          ///< is being closed, after close and cancel, and while the loop drains.
 };
 
 /// Must not throw: an exception leaving it ends the program.
@@ -81,7 +81,7 @@ class Completion : private Link {
 
   // For backends, while the operation is in flight.
 
-  /// The descriptor the operation is on.
+  /// The descriptor the operation is on. REQUIRES: it is no close in flight.
   [[nodiscard]] Descriptor& descriptor() const noexcept { return *descriptor_; }
   /// The backend's own note, for example where the operation stands in its poll set. Zero
   /// when start() is called; the loop's before.
@@ -127,6 +127,10 @@ class Completion : private Link {
 
   [[nodiscard]] Result result() const noexcept {
     return failed_ ? Result(std::unexpected(error_)) : Result(value_);
+  }
+  /// Also where bytes that were moved by then win.
+  [[nodiscard]] bool was_canceled() const noexcept {
+    return (failed_ || has(cut_short)) && error_ == Errc::operation_canceled;
   }
   void set_result(Result result) noexcept {
     failed_ = !result.has_value();

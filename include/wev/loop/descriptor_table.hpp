@@ -40,7 +40,7 @@ struct Descriptor : Allocated, Link {
   /// How often all that is on it was cancelled. Of those that are coming `note` says how often
   /// it was by then.
   BackendNote cancels = 0;
-  /// What that was when its last owner's close was delivered.
+  /// What that was when its last owner's close was carried out.
   BackendNote closed_at = 0;
   /// By Direction: an operation in parts has ended one, and may go on.
   bool held[3] = {};

@@ -322,6 +322,7 @@ class Loop : public Allocated {
   std::expected<void, Error> look_before_giving_up();
   std::size_t pass_periods(Completion& timer);
   void collect_notified();
+  void collect_posts();
   std::expected<void, Error> wait(RunMode mode, bool busy);
   [[nodiscard]] bool look_is_due();
   std::expected<void, Error> look();
