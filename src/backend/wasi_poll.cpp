@@ -43,6 +43,15 @@ Instant WasiPoll::now() const {
 
 // Starting ---------------------------------------------------------------------
 
+namespace {
+
+bool is_writing(OperationKind kind) noexcept {
+  using enum OperationKind;
+  return kind == write || kind == writev || kind == pwrite;
+}
+
+}  // namespace
+
 std::optional<Result> WasiPoll::start(Completion& completion) {
   const Operation& operation = completion.operation();
   const OperationKind kind = operation.kind();
@@ -60,6 +69,11 @@ std::optional<Result> WasiPoll::start(Completion& completion) {
     if (operation.has(waits) && (descriptor.backend_flags & always_ready) == 0) {
       return std::unexpected(std::errc::bad_file_descriptor);
     }
+  }
+  // A program that writes to what was opened for reading is ended by jco.
+  if (operation.has(moves_bytes) &&
+      (descriptor.backend_flags & (is_writing(kind) ? no_writing : no_reading)) != 0) {
+    return std::unexpected(std::errc::bad_file_descriptor);
   }
   if (transfers_nothing(operation)) return 0;
   if (!operation.has(waits)) return operation.perform();
@@ -90,6 +104,7 @@ Expected<void> WasiPoll::know(Descriptor& descriptor, const Operation& operation
   constexpr std::uint32_t kept = each | each << 1;
   descriptor.backend_flags =
       (descriptor.backend_flags & kept) | (found->always_ready ? always_ready : 0u) |
+      (found->no_reading ? no_reading : 0u) | (found->no_writing ? no_writing : 0u) |
       (can_wait && never_blocks ? nonblocking : 0u) | (can_wait && socket ? may_be_socket : 0u);
   return {};
 }

@@ -41,6 +41,9 @@ class WasiPoll final : public Backend {
     unpollable = 8,  // the host refused to poll it
     vain = 32,       // the host called it ready, and it was not
     told = 128,      // the host told that it was ready, and it was
+    // Of files, as they were opened.
+    no_reading = 512,
+    no_writing = 1024,
   };
   [[nodiscard]] static std::uint32_t of(std::uint32_t flag, const Completion& completion) noexcept {
     return completion.operation().type->direction == Direction::in ? flag : flag << 1;

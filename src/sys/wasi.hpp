@@ -71,6 +71,7 @@ inline constexpr std::int32_t oflags_truncate = 8;
 // Of rights, those that opening a file for reading or writing is asked with. Some hosts open
 // what is given any of the second for writing (Node, WAMR, WasmEdge).
 inline constexpr std::uint64_t rights_read = 1 << 1;
+inline constexpr std::uint64_t right_to_write = 1 << 6;
 inline constexpr std::uint64_t rights_write = 1 << 0 | 1 << 6 | 1 << 8 | 1 << 22;
 inline constexpr std::uint64_t rights_of_any =
     1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 21 | 1 << 27;

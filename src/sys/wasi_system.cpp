@@ -230,7 +230,14 @@ std::expected<DescriptorTraits, Error> examine(int fd, bool set_nonblocking) noe
   DescriptorTraits traits;
   const std::uint8_t type = stat.filetype;
   traits.always_ready = type == filetype_regular_file || type == filetype_directory;
-  if (traits.always_ready) return traits;
+  if (traits.always_ready) {
+    // Hosts that tell rights tell at least one of a file.
+    const bool reads = (stat.rights_base & rights_read) != 0;
+    const bool writes = (stat.rights_base & right_to_write) != 0;
+    traits.no_reading = writes && !reads;
+    traits.no_writing = reads && !writes;
+    return traits;
+  }
   if (set_nonblocking) {
     const auto wanted = (stat.flags & fdflags_append) | fdflags_nonblock;
     traits.nonblocking = to_errno(wev_wasi_fd_fdstat_set_flags(fd, wanted)) == errno_success;

@@ -37,6 +37,8 @@ struct DescriptorTraits {
   bool nonblocking = false;    ///< operations end at once, be it with "would block"
   bool always_ready = false;   ///< a file or directory: nothing to wait for
   bool may_be_socket = false;  ///< socket operations on it are safe
+  bool no_reading = false;     ///< a file that was opened for writing alone
+  bool no_writing = false;     ///< one that was opened for reading alone
   bool datagrams = false;      ///< a socket on which to send no bytes is to send a message
   bool short_is_all = false;   ///< a receive that is short of its buffer has emptied it,
                                ///< a short send has filled it
