@@ -761,7 +761,9 @@ void Loop::settle(Completion& completion, Result result) {
       ++descriptor->undelivered;
       if (completion.has(Completion::in_parts)) {
         holds(completion) = true;
-        completion.note = descriptor->cancels;
+        // One that was cancelled too late does not go on either.
+        const bool was_asked = completion.state_ == Completion::State::deleting;
+        completion.note = descriptor->cancels - (was_asked ? 1u : 0u);
       }
     }
     if (completion.has(Completion::counted)) {

@@ -1,8 +1,11 @@
-// An op::whole whose parts are all there at once.
+// Operations in parts: an op::whole whose parts are all there at once, and a line whose parts come
+// though it was cancelled.
 #include <gtest/gtest.h>
 
 #include <array>
+#include <utility>
 
+#include "wev/io/stream.hpp"
 #include "wev/loop.hpp"
 
 namespace wev::test {
@@ -23,6 +26,34 @@ class ByteByByte final : public Backend {
   [[nodiscard]] Instant now() const override { return {}; }
 
   int started = 0;
+};
+
+// What is cancelled in it has its result by then: two bytes.
+class TooLate final : public Backend {
+ public:
+  std::optional<Result> start(Completion& completion) override {
+    if (completion.operation().kind() == OperationKind::close) return 0;
+    ++started;
+    flight_ = &completion;
+    return std::nullopt;
+  }
+  std::optional<Result> cancel(Completion&) override {
+    canceled_ = true;
+    return std::nullopt;
+  }
+  Expected<void> collect(CompletionQueue& done) override {
+    if (std::exchange(canceled_, false)) done.push(*std::exchange(flight_, nullptr), 2);
+    return {};
+  }
+  Expected<void> sleep(Instant) override { return {}; }
+  void wake() noexcept override {}
+  [[nodiscard]] Instant now() const override { return {}; }
+
+  int started = 0;
+
+ private:
+  Completion* flight_ = nullptr;
+  bool canceled_ = false;
 };
 
 struct Ended {
@@ -78,6 +109,28 @@ TEST(Whole, OneThatIsPausedCanBeCanceledAndTimedOutAndClosed) {
     EXPECT_EQ(whole.completion.operation().io.size, buffer.size());
     EXPECT_EQ(close.calls, way == 2 ? 1 : 0);
   }
+}
+
+TEST(Parts, OfALineThatIsCancelledTooLateNoOtherPartIsBegun) {
+  TooLate backend;
+  Loop loop(backend);
+  Stream stream(loop, 3);
+  std::array<std::byte, 16> storage{};
+  ReadBuffer lines(storage);
+  Request reading;
+  Error error{std::errc{}};
+  reading.start(stream.read_line(lines),
+                [&error](const auto& line) { error = line ? Error(std::errc{}) : line.error(); });
+  ASSERT_TRUE(loop.tick(RunMode::no_wait));
+  stream.cancel();
+  for (int ticks = 0; reading.active() && ticks < 10; ++ticks) {
+    ASSERT_TRUE(loop.tick(RunMode::no_wait));
+  }
+  EXPECT_EQ(error, Errc::operation_canceled);
+  EXPECT_EQ(backend.started, 1);
+  reading.cancel();
+  ASSERT_TRUE(loop.drain());
+  EXPECT_EQ(lines.unused().size(), 2u) << "what has come is kept";
 }
 
 }  // namespace wev::test
