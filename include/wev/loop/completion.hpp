@@ -36,7 +36,7 @@ enum class Action : std::uint8_t {
   disarm,  ///< done; the loop does not touch the completion again
   rearm,   ///< the same operation again, as by add(). Ignored after
            ///< operation_canceled, also of an op::whole that it has cut short, on a descriptor that
-          ///< is being closed, after close and cancel, and while the loop drains.
+           ///< is being closed, after close and cancel, and while the loop drains.
 };
 
 /// Must not throw: an exception leaving it ends the program.
