@@ -382,9 +382,9 @@ void Loop::set_driver(void (*turn_soon)(void* context) noexcept, void* context) 
 
 // One tick: the numbered list in loop.hpp.
 std::expected<std::size_t, Error> Loop::turn(RunMode mode) {
+  update_now();
   if (resume_ != nullptr) resume_(*this);
   start_submissions();
-  if (timers_.first() != nullptr) update_now();
   const auto fired = fire_timers();
   if (!fired) return fired;
   collect_notified();
@@ -493,11 +493,10 @@ std::expected<void, Error> Loop::wait(RunMode mode, bool busy) {
   const bool sleep =
       mode != RunMode::no_wait && !deliverable && (draining_ || (active_ > 0 && !stop_asked_));
   if (!sleep) {
-    const bool has_to_look = in_backend_ > 0 || arms_;
+    if (in_backend_ == 0 && !arms_) return {};
     // It was asked for.
-    if (mode == RunMode::no_wait && has_to_look) return collect();
-    if (timers_.first() == nullptr) update_now();  // else turn() has
-    return has_to_look && look_is_due() ? look() : std::expected<void, Error>();
+    if (mode == RunMode::no_wait) return collect();
+    return look_is_due() ? look() : std::expected<void, Error>();
   }
   const Completion* first = timers_.first();
   const auto slept = backend_.sleep(first != nullptr ? first->deadline_ : never);
