@@ -72,7 +72,7 @@ inline constexpr std::int32_t oflags_truncate = 8;
 // what is given any of the second for writing (Node, WAMR, WasmEdge).
 inline constexpr std::uint64_t rights_read = 1 << 1;
 inline constexpr std::uint64_t right_to_write = 1 << 6;
-inline constexpr std::uint64_t rights_write = 1 << 0 | 1 << 6 | 1 << 8 | 1 << 22;
+inline constexpr std::uint64_t rights_write = 1 << 0 | right_to_write | 1 << 8 | 1 << 22;
 inline constexpr std::uint64_t rights_of_any =
     1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 21 | 1 << 27;
 // What a directory is opened with, so that something can be opened below it.
